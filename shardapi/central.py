@@ -1,0 +1,231 @@
+"""Central: the authority that validates every change to the guild, and the only door to it."""
+
+import heapq
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import gevent
+from msgspec.structs import replace
+
+from . import catalogue, clock
+from .config import CentralSettings
+from .errors import PRECONDITION_FAILED, ApiError
+from .guild import Change, Command, EndTemporary, Guild
+from .presence import Identity, Presence, Transmission
+from .tokens import Tokens
+from .writer import Draft, Job, Writer, stepped
+
+log = logging.getLogger("shardapi.central")
+
+OPERATOR = "operator"
+TICK_SECONDS = 1.0
+BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+class Outcome(NamedTuple):
+    """What a submit did: for each command its change or its refusal, and the guild it led to."""
+
+    guild: Guild
+    changed: bool
+    results: list[Change | ApiError]
+
+    @property
+    def version(self) -> int:
+        return self.guild.version
+
+
+class Refused(Exception):
+    """Raised when a submit of several commands was refused as a whole; `results` tells which and why."""
+
+    def __init__(self, results: list[Change | ApiError]) -> None:
+        super().__init__("the submit was refused")
+        self.results = results
+
+
+class Submit(Job):
+    """Commands that become true together: one transaction, one version, one config push."""
+
+    def __init__(
+        self,
+        central: "EmbeddedCentral",
+        commands: Sequence[Command],
+        atomic: bool,
+        record: Callable[[Outcome], Any] | None,
+        if_match: Callable[[int], bool] | None,
+    ) -> None:
+        self.central, self.commands, self.atomic = central, commands, atomic
+        self.record, self.if_match = record, if_match
+        self.outcome: Outcome | None = None
+        self.stops: list[Transmission] = []
+
+    def decide(self, draft: Draft) -> None:
+        before = draft.guild
+        self.outcome = decide(before, self.commands, self.atomic, self.if_match, draft.now)
+        self.stops = []
+        if not self.outcome.changed:
+            return
+        presence = self.central.presence
+        self.stops = presence.force(self.outcome.guild)
+        draft.events.extend(presence.forced_events(self.stops))
+        for result in self.outcome.results:
+            if isinstance(result, Change):
+                draft.events.extend(result.events)
+        draft.guild = self.outcome.guild
+
+    def write(self, draft: Draft) -> None:
+        assert self.outcome is not None
+        for result in self.outcome.results:
+            if isinstance(result, Change) and result.archived is not None:
+                catalogue.archive(draft.guild.id, result.archived, draft.now)
+        self.result = self.outcome if self.record is None else self.record(self.outcome)
+
+    def committed(self) -> None:
+        self.central.presence.settle(self.stops)
+
+    def failed(self) -> None:
+        self.central.presence.release(self.stops)
+
+
+def decide(
+    before: Guild,
+    commands: Sequence[Command],
+    atomic: bool,
+    if_match: Callable[[int], bool] | None,
+    now: int,
+) -> Outcome:
+    """Apply commands one after another to a guild. Raises the refusal of a lone one, or Refused, if atomic."""
+    if if_match is not None and not if_match(before.version):
+        raise PRECONDITION_FAILED(
+            f"The config is at version {before.version}.", hint="Read it again, then decide again."
+        )
+    guild, results = before, list[Change | ApiError]()
+    for command in commands:
+        try:
+            change = command.apply(guild)
+        except ApiError as error:
+            if atomic and len(commands) == 1:
+                raise
+            results.append(error)
+        else:
+            guild = change.guild
+            results.append(change)
+    if atomic and any(isinstance(result, ApiError) for result in results):
+        raise Refused(results)
+    return Outcome(stepped(before, guild, now), guild is not before, results)
+
+
+class EmbeddedCentral:
+    """The central that lives in the shard's own process: it grants what the settings say."""
+
+    def __init__(self, settings: CentralSettings, writer: Writer, presence: Presence, tokens: Tokens) -> None:
+        self.settings, self.writer, self.presence, self.tokens = settings, writer, presence, tokens
+        self._deadlines: list[tuple[int, str, str]] = []
+        writer.on_change.append(self._note_deadlines)
+        self._note_all(writer.guild)
+
+    @property
+    def guild(self) -> Guild:
+        """The guild as the last commit left it."""
+        return self.writer.guild
+
+    def submit(
+        self,
+        commands: Sequence[Command],
+        *,
+        atomic: bool = True,
+        record: Callable[[Outcome], Any] | None = None,
+        if_match: Callable[[int], bool] | None = None,
+    ) -> Any:
+        """Make commands true and durable; answers what `record` made of the outcome in the same transaction.
+
+        Raises the refusal of a lone command, Refused for several when atomic, store_unavailable, store_uncertain.
+        """
+        return self.writer.run(Submit(self, commands, atomic, record, if_match))
+
+    def preview(
+        self,
+        commands: Sequence[Command],
+        *,
+        atomic: bool = True,
+        if_match: Callable[[int], bool] | None = None,
+    ) -> Outcome:
+        """What submit would do now, changing nothing; raises as it would."""
+        outcome = decide(self.guild, commands, atomic, if_match, clock.now())
+        return outcome._replace(guild=outcome.guild if not outcome.changed else self._at_present(outcome.guild))
+
+    def _at_present(self, guild: Guild) -> Guild:
+        return replace(guild, version=self.guild.version, updated_at=self.guild.updated_at)
+
+    # -- operators
+
+    def operator_token(
+        self, user_id: str, display_name: str, roles: Sequence[str] = (), expires_days: float = 30
+    ) -> str:
+        """A token with which an operator's client connects to the gateway."""
+        now = clock.now() // 1000
+        return self.tokens.sign(
+            OPERATOR,
+            {
+                "userId": user_id,
+                "displayName": display_name,
+                "roles": list(roles),
+                "guildId": self.guild.id,
+                "iat": now,
+                "exp": now + int(expires_days * 86400),
+            },
+        )
+
+    def operator(self, token: str) -> Identity | None:
+        """Whom an operator token stands for in this guild; raises BadToken."""
+        said = self.tokens.read(OPERATOR, token)
+        if said.get("guildId") != self.guild.id:
+            return None
+        return Identity(str(said["userId"]), str(said["displayName"]), tuple(map(str, said.get("roles", ()))))
+
+    # -- temporary assignments
+
+    def _note_deadlines(self, before: Guild, after: Guild) -> None:
+        if after.members is before.members:
+            return
+        for net, users in after.members.items():
+            old = before.members.get(net)
+            if users is not old:
+                for user, one in users.items():
+                    if one.until and (old is None or old.get(user) is not one):
+                        heapq.heappush(self._deadlines, (one.until, net, user))
+
+    def _note_all(self, guild: Guild) -> None:
+        for net, users in guild.members.items():
+            for user, one in users.items():
+                if one.until:
+                    heapq.heappush(self._deadlines, (one.until, net, user))
+
+    def end_due(self) -> None:
+        """End the temporary assignments whose time has come, by the wall clock."""
+        now, due = clock.now(), list[tuple[int, str, str]]()
+        while self._deadlines and self._deadlines[0][0] <= now:
+            due.append(heapq.heappop(self._deadlines))
+        if not due:
+            return
+        try:
+            self.submit([EndTemporary(uid=net, user_id=user, at=now) for _, net, user in due], atomic=False)
+        except ApiError as error:
+            log.warning("temporary assignments could not be ended yet: %s", error)
+            for deadline in due:
+                heapq.heappush(self._deadlines, deadline)
+
+    def run_timers(self) -> None:
+        """Ends what falls due, for as long as it runs; a stepped clock is noticed within a second."""
+        while True:
+            self.end_due()
+            self.presence.time_out()
+            next_due = (self._deadlines[0][0] - clock.now()) / 1000 if self._deadlines else TICK_SECONDS
+            gevent.sleep(min(TICK_SECONDS, max(0.005, next_due)))
+
+
+def mint_uid() -> str:
+    """A new net's uid: net_ and 24 lowercase base32 characters."""
+    return "net_" + "".join(secrets.choice(BASE32) for _ in range(24))
+

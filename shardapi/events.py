@@ -1,0 +1,296 @@
+"""The event log: what happened, in order, kept on disk; everything that tells the outside reads from here."""
+
+import fnmatch
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import gevent.event
+import msgspec
+
+from .clock import iso, now
+from .guild import AssignmentsChanged, ConfigChanged, Event, Frozen, OperationChanged
+from .models import Cursor
+from .store import Store, many, one, rows
+
+PAGE = 500
+
+
+class EventType(NamedTuple):
+    """A type of event a plugin may log: its name, the shape of its data, and one sentence about it."""
+
+    name: str
+    data: type[msgspec.Struct]
+    summary: str
+
+
+class Logged(NamedTuple):
+    """One event of the log as it is on disk; numbers ascend, with gaps."""
+
+    number: int
+    type: str
+    net: str
+    block: bytes
+
+    @property
+    def envelope(self) -> dict[str, Any]:
+        """The event as readers get it: id, type, guildId, at, data."""
+        line = self.block[self.block.index(b"\ndata: ") + 7 : -2]
+        return msgspec.json.decode(line, type=dict[str, Any])
+
+
+class UserJoined(Frozen, kw_only=True):
+    user_id: str
+    display_name: str
+    transport: str
+    nets: tuple[int, ...]
+
+
+class UserLeft(Frozen, kw_only=True):
+    user_id: str
+    display_name: str
+    transport: str
+    reason: str
+
+
+class PttStart(Frozen, kw_only=True):
+    user_id: str
+    display_name: str
+    net_id: int
+    net_uid: str
+
+
+class PttStop(Frozen, kw_only=True):
+    user_id: str
+    display_name: str
+    net_id: int
+    net_uid: str
+    reason: str
+    duration_ms: int
+
+
+class Gap(Frozen, kw_only=True):
+    requested: str
+    oldest: str
+
+
+CORE_EVENTS = (
+    EventType("user.joined", UserJoined, "An operator's first connection joined."),
+    EventType("user.left", UserLeft, "An operator's last connection ended."),
+    EventType("ptt.start", PttStart, "An operator keyed up on a net."),
+    EventType("ptt.stop", PttStop, "A transmission ended."),
+    EventType("operation.opened", OperationChanged, "The operation was opened."),
+    EventType("operation.closed", OperationChanged, "The operation was closed."),
+    EventType("assignments.changed", AssignmentsChanged, "Who is assigned to a net changed."),
+    EventType("config.changed", ConfigChanged, "Nets, rules, features, presets or the archive changed."),
+)
+GAP = EventType("stream.gap", Gap, "Events before the one named by the id are not kept: read the state again.")
+
+
+class EventLog:
+    """The log of one guild: numbers given by one appender, so that commit order is id order."""
+
+    def __init__(self, store: Store, guild_id: str) -> None:
+        self.store, self.guild_id = store, guild_id
+        self.types = {type_.name: type_ for type_ in CORE_EVENTS}
+        self.on_commit: list[Callable[[Sequence[Logged]], None]] = []
+        self.epoch, self.oldest, self.newest = "", 1, 0
+        self._news = gevent.event.Event()
+        store.execute(self._read_bounds)
+
+    def _read_bounds(self) -> None:
+        self.epoch = one("SELECT value FROM meta WHERE name = 'epoch'")[0]
+        pruned = one("SELECT pruned FROM guild WHERE id = ?", (self.guild_id,))[0]
+        first, last = one("SELECT min(number), max(number) FROM event WHERE guild = ?", (self.guild_id,))
+        self.newest = max(last or 0, pruned)
+        self.oldest = first or self.newest + 1
+
+    def id_of(self, number: int) -> str:
+        """The id readers see for a place in the log."""
+        return f"{self.epoch}-{number}"
+
+    def block(self, number: int, type_: str, at: int, data: bytes) -> bytes:
+        """An event as its block in the stream: id, type, and the whole envelope on one line."""
+        id_ = f"{self.epoch}-{number}"
+        return (
+            f'id: {id_}\nevent: {type_}\ndata: {{"id":"{id_}","type":"{type_}","guildId":"{self.guild_id}"'
+            f',"at":"{iso(at)}","data":'
+        ).encode() + (data + b"}\n\n")
+
+    def gap_block(self, requested: str, cursor: int) -> bytes:
+        """A stream.gap whose id is the cursor after which the stream goes on."""
+        data = msgspec.json.encode(Gap(requested=requested, oldest=self.id_of(min(self.oldest, cursor))))
+        return self.block(cursor, GAP.name, now(), data)
+
+    def cursor(self, text: str) -> tuple[int, bytes]:
+        """Read a reader's last id: the number to go on after, and a gap block where events are missing."""
+        epoch, _, digits = text.rpartition("-")
+        known = epoch == self.epoch and digits.isascii() and digits.isdecimal() and len(digits) < 19
+        number = int(digits) if known else self.newest + 1
+        if number > self.newest:
+            return self.newest, self.gap_block(text, self.newest)
+        if number < self.oldest - 1 and self._lost(number):
+            cursor = min(self.oldest, self.newest)
+            return cursor, self.gap_block(text, cursor)
+        return number, b""
+
+    def _lost(self, number: int) -> bool:
+        def pruned_since() -> bool:
+            (pruned,) = one("SELECT pruned FROM guild WHERE id = ?", (self.guild_id,))
+            return bool(pruned > number)
+
+        return self.store.read(pruned_since)
+
+    def page(self, after: int, upto: int, limit: int = PAGE) -> list[Logged]:
+        """Events after one number and up to another, in order, read off the loop."""
+        return self.store.read(lambda: self._page(after, upto, limit))
+
+    def _page(self, after: int, upto: int, limit: int) -> list[Logged]:
+        found = rows(
+            "SELECT number, type, net, at, data FROM event"
+            " WHERE guild = ? AND number > ? AND number <= ? ORDER BY number LIMIT ?",
+            (self.guild_id, after, upto, limit),
+        )
+        return [Logged(number, type_, net, self.block(number, type_, at, data)) for number, type_, net, at, data in found]
+
+    def published(self, events: Sequence[Logged]) -> None:
+        """Called on the loop after each commit: wakes every reader."""
+        if self.oldest > self.newest:
+            self.oldest = events[0].number
+        self.newest = events[-1].number
+        for react in self.on_commit:
+            react(events)
+        news, self._news = self._news, gevent.event.Event()
+        news.set()
+
+    def catch_up(self) -> None:
+        """Publish what another process has logged since."""
+        while events := self.page(self.newest, 2**63 - 1):
+            self.published(events)
+
+    def follow(self, name: str, hold: bool = False) -> "Follower":
+        """A named reader whose place in the log is kept on disk; a held one keeps events from being pruned."""
+        return Follower(self, name, hold)
+
+    def wait(self, after: int, timeout: float | None = None) -> bool:
+        """Wait until something newer than `after` is on disk; a hint, so read again anyway."""
+        return self.newest > after or bool(self._news.wait(timeout))
+
+    def prune(self, keep_hours: int, keep_count: int) -> Callable[[], None]:
+        """What to run on the writing connection to forget old events; held cursors keep theirs."""
+
+        def forget() -> None:
+            cutoff = one(
+                "SELECT max(number) FROM event WHERE guild = ? AND (at < ? OR number <="
+                " (SELECT number FROM event WHERE guild = ? ORDER BY number DESC LIMIT 1 OFFSET ?))",
+                (self.guild_id, now() - keep_hours * 3_600_000, self.guild_id, keep_count),
+            )[0]
+            held = one("SELECT min(number) FROM cursor WHERE guild = ? AND hold", (self.guild_id,))[0]
+            if held is not None:
+                cutoff = min(cutoff or 0, held)
+            if cutoff:
+                many("DELETE FROM event WHERE guild = ? AND number <= ?", [(self.guild_id, cutoff)])
+                many("UPDATE guild SET pruned = max(pruned, ?) WHERE id = ?", [(cutoff, self.guild_id)])
+                self._read_bounds()
+
+        return forget
+
+
+class Follower:
+    """A named cursor over the log: iterate for batches of new events, then `done` what was handled."""
+
+    def __init__(self, log: EventLog, name: str, hold: bool) -> None:
+        self.log, self.name, self.hold = log, name, hold
+        self.number = log.store.execute(self._open)
+
+    def _open(self) -> int:
+        guild = self.log.guild_id
+        many(
+            "INSERT INTO cursor VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET hold = excluded.hold",
+            [(guild, self.name, self.log.newest, self.hold)],
+        )
+        number: int = one("SELECT number FROM cursor WHERE guild = ? AND name = ?", (guild, self.name))[0]
+        return number
+
+    def __iter__(self) -> Iterator[list[Logged]]:
+        while True:
+            if batch := self.log.page(self.number, self.log.newest):
+                yield batch
+            else:
+                self.log.wait(self.number)
+
+    @property
+    def missed(self) -> bool:
+        """Whether events after this cursor are no longer kept."""
+        return self.number < self.log.oldest - 1 and self.log._lost(self.number)
+
+    def done(self, number: int) -> None:
+        """Keep the place on disk; call it inside a write to make it one with the rows made from the events."""
+        Cursor.update(number=number).where(
+            (Cursor.guild == self.log.guild_id) & (Cursor.name == self.name)
+        ).execute()
+        self.number = number
+
+
+class OpenRows:
+    """Who is joined and who transmits, kept beside the log so that a restart after a crash can close them."""
+
+    def __init__(self, guild_id: str) -> None:
+        self.guild_id = guild_id
+        self._joins: dict[str, bytes | None] = {}
+        self._transmissions: dict[tuple[str, str], tuple[int, bytes] | None] = {}
+
+    def note(self, event: Event, at: int, data: bytes) -> None:
+        """Take one presence event into account."""
+        match event.type:
+            case "user.joined":
+                self._joins[event.data.user_id] = data
+            case "user.left":
+                self._joins[event.data.user_id] = None
+            case "ptt.start":
+                self._transmissions[event.data.user_id, event.data.net_uid] = (at, data)
+            case "ptt.stop":
+                self._transmissions[event.data.user_id, event.data.net_uid] = None
+
+    def save(self, now: int) -> None:
+        """Write the net effect, and that the shard was alive now, inside the running transaction."""
+        if not (self._joins or self._transmissions):
+            return
+        many("UPDATE guild SET alive_at = max(alive_at, ?) WHERE id = ?", [(now, self.guild_id)])
+        if self._joins:
+            gone = [(self.guild_id, user) for user, data in self._joins.items() if data is None]
+            many("DELETE FROM open_join WHERE guild = ? AND user = ?", gone)
+            new = [(self.guild_id, user, data) for user, data in self._joins.items() if data is not None]
+            many("INSERT OR REPLACE INTO open_join VALUES (?, ?, ?)", new)
+        if self._transmissions:
+            ended = [(self.guild_id, *who) for who, open_ in self._transmissions.items() if open_ is None]
+            many("DELETE FROM open_transmission WHERE guild = ? AND user = ? AND net = ?", ended)
+            begun = [(self.guild_id, *who, *open_) for who, open_ in self._transmissions.items() if open_]
+            many("INSERT OR REPLACE INTO open_transmission VALUES (?, ?, ?, ?, ?)", begun)
+
+
+def left_open(guild_id: str) -> list[Event]:
+    """The events that close what a crash left open, at the time the shard was last known to be alive."""
+    alive = one("SELECT alive_at FROM guild WHERE id = ?", (guild_id,))[0]
+    events = []
+    for begun, data in rows("SELECT at, data FROM open_transmission WHERE guild = ?", (guild_id,)):
+        start = msgspec.json.decode(data, type=PttStart)
+        at = max(alive, begun)
+        stop = PttStop(**msgspec.structs.asdict(start), reason="restart", duration_ms=at - begun)
+        events.append(Event("ptt.stop", stop, start.net_uid, at))
+    for (data,) in rows("SELECT data FROM open_join WHERE guild = ?", (guild_id,)):
+        joined = msgspec.json.decode(data, type=UserJoined)
+        left = UserLeft(
+            user_id=joined.user_id,
+            display_name=joined.display_name,
+            transport=joined.transport,
+            reason="restart",
+        )
+        events.append(Event("user.left", left, "", alive))
+    return events
+
+
+def matches(type_: str, patterns: Sequence[str]) -> bool:
+    """Whether an event type is named by one of the patterns, such as "user.*"."""
+    return any(fnmatch.fnmatchcase(type_, pattern) for pattern in patterns)
+
+

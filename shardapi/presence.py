@@ -1,0 +1,410 @@
+"""Who is connected and who transmits: live state, told to operators at once and to the log right after."""
+
+import time
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import msgspec
+
+from . import clock
+from .errors import FEATURE_OFF, NET_NOT_FOUND, NOT_ON_NET, OPERATION_CLOSED, ApiError
+from .events import PttStart, PttStop, UserJoined, UserLeft
+from .guild import (
+    GLOBAL_SLOT,
+    GLOBAL_UID,
+    PUBLIC_SLOT,
+    PUBLIC_UID,
+    Event,
+    Frozen,
+    Guild,
+    OrgLink,
+    PublicNet,
+)
+from .writer import Writer
+
+TRANSMISSION_SECONDS = 60.0
+
+
+class Message:
+    """A text message to operators; `wire` keeps the frame it was made into, so that it is made once."""
+
+    __slots__ = ("text", "wire")
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self.wire: bytes | None = None
+
+
+class Connection(Protocol):
+    """One operator's connection, as its transport gives it to us. Neither call may block or raise."""
+
+    transport: str
+
+    def send(self, message: Message) -> None:
+        """Queue a message."""
+
+    def close(self, reason: str) -> None:
+        """Say `disconnect` with the reason and end it; `leave` follows from the transport."""
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Who a token says someone is."""
+
+    user_id: str
+    display_name: str
+    roles: tuple[str, ...] = ()
+    service: bool = False
+
+
+class Transmission:
+    """One user keyed up on one net, from one connection."""
+
+    __slots__ = ("user", "net_uid", "net_id", "connection", "began", "began_at", "forced", "released")
+
+    def __init__(self, user: "User", net_uid: str, net_id: int, connection: Connection) -> None:
+        self.user, self.net_uid, self.net_id, self.connection = user, net_uid, net_id, connection
+        self.began, self.began_at = time.monotonic(), clock.now()
+        self.forced = self.released = ""
+
+
+class User:
+    """One person with one or more connections."""
+
+    __slots__ = ("identity", "connections", "transport", "since", "nets", "transmissions")
+
+    def __init__(self, identity: Identity, transport: str) -> None:
+        self.identity, self.transport, self.since = identity, transport, clock.now()
+        self.connections: list[Connection] = []
+        self.nets: frozenset[str] = frozenset()
+        self.transmissions: dict[str, Transmission] = {}
+
+    @property
+    def id(self) -> str:
+        return self.identity.user_id
+
+
+class ConfigNet(Frozen, kw_only=True):
+    id: int
+    uid: str
+    net_uid: str
+    name: str
+    assigned: bool
+
+
+class FeatureFlags(Frozen, kw_only=True):
+    """The features as every answer shows them."""
+
+    max_nets: int
+    global_ptt_enabled: bool
+    acars_enabled: bool
+    ready_check_enabled: bool
+    public_net: PublicNet
+    org_link: OrgLink
+
+    @classmethod
+    def of(cls, guild: Guild) -> "FeatureFlags":
+        return cls(**msgspec.structs.asdict(guild.features), public_net=guild.public_net)
+
+
+class OperatorConfig(Frozen, kw_only=True):
+    """What an operator's client needs to know: the nets, and which of them are theirs."""
+
+    version: int
+    operation_open: bool
+    features: FeatureFlags
+    public_net: PublicNet
+    nets: tuple[ConfigNet, ...]
+    assignments: tuple[int, ...]
+
+
+class Presence:
+    """The connected users of one guild. `version` changes whenever anything a reader can see does."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer, self.version = writer, 0
+        self.users: dict[str, User] = {}
+        self.transmissions: dict[tuple[str, str], Transmission] = {}
+        self._owner: dict[Connection, User] = {}
+        self._on_net: dict[str, set[User]] = {}
+        writer.on_change.append(self._reconfigure)
+
+    @property
+    def guild(self) -> Guild:
+        return self.writer.guild
+
+    # -- what readers ask
+
+    @property
+    def connected(self) -> int:
+        """Distinct connected users; service listeners do not count."""
+        return sum(not user.identity.service for user in self.users.values())
+
+    def occupancy(self, net_uid: str) -> int:
+        """Distinct connected users who are on the net."""
+        return sum(not user.identity.service for user in self._on_net.get(net_uid, ()))
+
+    def transmitting(self, net_uid: str) -> list[str]:
+        """Ids of the users who transmit on the net, the first to key up first."""
+        return [t.user.id for t in self.transmissions.values() if t.net_uid == net_uid and not t.forced]
+
+    def slots(self, nets: Iterable[str]) -> list[int]:
+        """The slots of these nets, ascending; nets that are gone are left out."""
+        guild, found = self.guild, []
+        for uid in nets:
+            if uid == PUBLIC_UID:
+                found.append(PUBLIC_SLOT)
+            elif uid in guild.nets:
+                found.append(guild.nets[uid].slot)
+        return sorted(found)
+
+    def roles_hold(self, user_id: str, net_uid: str) -> bool:
+        """Whether a rule on a connected user's roles puts them on the net."""
+        user = self.users.get(user_id)
+        return user is not None and any(
+            rule.role_id in user.identity.roles and net_uid in rule.net_uids for rule in self.guild.rules
+        )
+
+    # -- what operators do
+
+    def join(self, connection: Connection, identity: Identity) -> User:
+        """Take a connection in; the user's first one is told as user.joined."""
+        user = self.users.get(identity.user_id)
+        if user is None:
+            user = self.users[identity.user_id] = User(identity, connection.transport)
+            self._place(user)
+            joined = UserJoined(
+                user_id=user.id,
+                display_name=identity.display_name,
+                transport=connection.transport,
+                nets=tuple(self.slots(user.nets)),
+            )
+            self.writer.post([Event("user.joined", joined, "", user.since)])
+        elif user.identity != identity:
+            user.identity = identity
+            self._place(user)
+        user.connections.append(connection)
+        self._owner[connection] = user
+        self.version += 1
+        return user
+
+    def leave(self, connection: Connection, reason: str) -> None:
+        """Let a connection go with what it transmits; the user's last one is told as user.left."""
+        user = self._owner.pop(connection, None)
+        if user is None:
+            return
+        for transmission in list(user.transmissions.values()):
+            if transmission.connection is connection:
+                self._stop(transmission, "disconnect" if reason != "restart" else reason)
+        user.connections.remove(connection)
+        if not user.connections:
+            del self.users[user.id]
+            for uid in user.nets:
+                self._on_net[uid].discard(user)
+            left = UserLeft(
+                user_id=user.id,
+                display_name=user.identity.display_name,
+                transport=user.transport,
+                reason=reason,
+            )
+            self.writer.post([Event("user.left", left, "", clock.now())])
+        self.version += 1
+
+    def key_up(self, connection: Connection, net_uid: str = "", net_id: int = 0) -> None:
+        """Start a transmission; a repeat is nothing. Raises not_on_net, operation_closed, feature_off."""
+        user = self._owner[connection]
+        net_uid, net_id = self._resolve(net_uid, net_id)
+        self._may_transmit(user, net_uid)
+        if net_uid in user.transmissions:
+            return
+        transmission = Transmission(user, net_uid, net_id, connection)
+        user.transmissions[net_uid] = self.transmissions[user.id, net_uid] = transmission
+        self.version += 1
+        data = {"userId": user.id, "displayName": user.identity.display_name, "netId": net_id}
+        self._broadcast(net_uid, Message(msgspec.json.encode({"type": "ptt.start", "data": data})))
+        start = PttStart(
+            user_id=user.id, display_name=user.identity.display_name, net_id=net_id, net_uid=net_uid
+        )
+        self.writer.post([Event("ptt.start", start, net_uid, transmission.began_at)])
+
+    def key_down(self, connection: Connection, net_uid: str = "", net_id: int = 0) -> None:
+        """End a transmission; nothing if there is none."""
+        user = self._owner[connection]
+        net_uid, _ = self._resolve(net_uid, net_id)
+        transmission = user.transmissions.get(net_uid)
+        if transmission is not None and transmission.connection is connection:
+            self._stop(transmission, "released")
+
+    def time_out(self) -> None:
+        """End transmissions that have lasted too long; called every second."""
+        late = time.monotonic() - TRANSMISSION_SECONDS
+        for transmission in [t for t in self.transmissions.values() if t.began <= late]:
+            self._stop(transmission, "timeout")
+
+    def _resolve(self, net_uid: str, net_id: int) -> tuple[str, int]:
+        if GLOBAL_SLOT == net_id or GLOBAL_UID == net_uid:
+            return GLOBAL_UID, GLOBAL_SLOT
+        if PUBLIC_SLOT == net_id or PUBLIC_UID == net_uid:
+            return PUBLIC_UID, PUBLIC_SLOT
+        net = self.guild.find(net_uid, net_id)
+        return net.uid, net.slot
+
+    def _may_transmit(self, user: User, net_uid: str) -> None:
+        if not self.guild.operation_open:
+            raise OPERATION_CLOSED("The operation is closed.", hint="Wait until it is opened.")
+        if net_uid == GLOBAL_UID:
+            if not self.guild.features.global_ptt_enabled:
+                raise FEATURE_OFF("Global push-to-talk is switched off.")
+        elif net_uid == PUBLIC_UID and not self.guild.public_net.enabled:
+            raise NET_NOT_FOUND("The Public Net is hidden.")
+        elif net_uid not in user.nets:
+            raise NOT_ON_NET("You are not on this net.")
+        if user.identity.service:
+            raise NOT_ON_NET("A service listener cannot transmit.")
+
+    # -- stops
+
+    def _stop(self, transmission: Transmission, reason: str) -> None:
+        if transmission.forced:
+            transmission.released = reason  # the commit that ends it is under way
+            return
+        self._end(transmission, reason)
+        self.writer.post([_stopped(transmission, reason)])
+
+    def _end(self, transmission: Transmission, reason: str) -> None:
+        user = transmission.user
+        user.transmissions.pop(transmission.net_uid, None)
+        self.transmissions.pop((user.id, transmission.net_uid), None)
+        self.version += 1
+        data = {
+            "userId": user.id,
+            "displayName": user.identity.display_name,
+            "netId": transmission.net_id,
+            "reason": reason,
+        }
+        message = Message(msgspec.json.encode({"type": "ptt.stop", "data": data}))
+        self._broadcast(transmission.net_uid, message, also=user)
+
+    def force(self, after: Guild) -> list[Transmission]:
+        """Choose the transmissions that a state about to be written ends; they are only marked until it is."""
+        chosen = []
+        for transmission in self.transmissions.values():
+            reason = not transmission.forced and self._ended_by(transmission, after)
+            if reason:
+                transmission.forced = reason
+                chosen.append(transmission)
+        return chosen
+
+    def _ended_by(self, transmission: Transmission, after: Guild) -> str:
+        user, uid = transmission.user, transmission.net_uid
+        if not after.operation_open:
+            return "operation_closed"
+        if uid == GLOBAL_UID:
+            return "" if after.features.global_ptt_enabled else "unassigned"
+        if uid != PUBLIC_UID and uid not in after.nets:
+            return "net_removed"
+        return "" if uid in after.held_by(user.id, user.identity.roles, clock.now()) else "unassigned"
+
+    def forced_events(self, chosen: list[Transmission]) -> list[Event]:
+        """What the log says of forced stops, just before the event that forced them."""
+        return [_stopped(transmission, transmission.forced) for transmission in chosen]
+
+    def settle(self, chosen: list[Transmission]) -> None:
+        """The state that forced these stops is on disk: tell the operators."""
+        for transmission in chosen:
+            self._end(transmission, transmission.forced)
+
+    def release(self, chosen: list[Transmission]) -> None:
+        """The state that would have forced these stops did not come to be."""
+        for transmission in chosen:
+            transmission.forced = ""
+            if transmission.released:
+                self._stop(transmission, transmission.released)
+
+    # -- the guild changed
+
+    def _reconfigure(self, before: Guild, after: Guild) -> None:
+        for user in self.users.values():
+            self._place(user)
+        late = self.force(after)  # keyed up between the decision and its commit
+        if late:
+            self.writer.post(self.forced_events(late))
+            self.settle(late)
+        self.version += 1
+        made: dict[frozenset[str], Message] = {}
+        for user in self.users.values():
+            message = made.get(user.nets)
+            if message is None:
+                text = msgspec.json.encode(self.config_of(user.nets))
+                message = made[user.nets] = Message(b'{"type":"config",' + text[1:])
+            for connection in user.connections:
+                connection.send(message)
+
+    def _place(self, user: User) -> None:
+        nets = self.guild.held_by(user.id, user.identity.roles, clock.now())
+        for uid in user.nets - nets:
+            self._on_net[uid].discard(user)
+        for uid in nets:
+            self._on_net.setdefault(uid, set()).add(user)
+        user.nets = nets
+
+    def config_of(self, nets: frozenset[str]) -> OperatorConfig:
+        """The configuration of an operator who is on these nets."""
+        guild = self.guild
+        shown = [
+            ConfigNet(id=net.slot, uid=net.uid, net_uid=net.uid, name=net.name, assigned=net.uid in nets)
+            for net in sorted(guild.nets.values(), key=lambda net: net.slot)
+        ]
+        if guild.public_net.enabled:
+            mine = PUBLIC_UID in nets
+            shown.append(
+                ConfigNet(
+                    id=PUBLIC_SLOT,
+                    uid=PUBLIC_UID,
+                    net_uid=PUBLIC_UID,
+                    name=guild.public_net.name,
+                    assigned=mine,
+                )
+            )
+        return OperatorConfig(
+            version=guild.version,
+            operation_open=guild.operation_open,
+            features=FeatureFlags.of(guild),
+            public_net=guild.public_net,
+            nets=tuple(shown),
+            assignments=tuple(self.slots(nets)),
+        )
+
+    def _broadcast(self, net_uid: str, message: Message, also: User | None = None) -> None:
+        listeners: Iterable[User] = self._on_net.get(net_uid, ())
+        if net_uid == GLOBAL_UID:
+            listeners = self.users.values()
+        for user in listeners:
+            for connection in user.connections:
+                connection.send(message)
+        if also is not None and also not in listeners:
+            for connection in also.connections:
+                connection.send(message)
+
+    def close(self, reason: str) -> None:
+        """End every connection."""
+        for connection in list(self._owner):
+            connection.close(reason)
+            self.leave(connection, reason)
+
+
+def _stopped(transmission: Transmission, reason: str) -> Event:
+    identity, now = transmission.user.identity, clock.now()
+    stop = PttStop(
+        user_id=identity.user_id,
+        display_name=identity.display_name,
+        net_id=transmission.net_id,
+        net_uid=transmission.net_uid,
+        reason=reason,
+        duration_ms=int((time.monotonic() - transmission.began) * 1000),
+    )
+    return Event("ptt.stop", stop, transmission.net_uid, now)
+
+
+def refusal(error: ApiError) -> dict[str, Any]:
+    """An error as an operator's client gets it."""
+    return {"type": "error", "code": error.kind.code, "message": error.detail}

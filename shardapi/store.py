@@ -1,0 +1,213 @@
+"""The store: one SQLite file; one thread writes, a few read, and no greenlet ever waits inside a transaction."""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import peewee
+from gevent.monkey import get_original
+from gevent.threadpool import ThreadPool
+from playhouse.migrations import Runner
+
+from .errors import STORE_UNAVAILABLE, STORE_UNCERTAIN, ApiError
+
+T = TypeVar("T")
+
+FILE = "shard.sqlite3"
+# Below this version two writing connections can corrupt a WAL database that is being reset.
+SAFE_WITH_TWO_WRITERS = (3, 51, 3)
+CONNECTIONS_THAT_READ = 4
+PRAGMAS = {"journal_mode": "wal", "synchronous": "full", "busy_timeout": 5000, "foreign_keys": 1}
+READ_PRAGMAS = {"busy_timeout": 5000, "query_only": 1}
+
+_thread_local = get_original("threading", "local")()
+
+
+class StoreTooNew(Exception):
+    """Raised when the store was written by a newer version of a plugin or of the core."""
+
+
+class _Current(peewee.DatabaseProxy):
+    """The connection of the running thread: set while a function runs in `Store.read` or `Store.write`."""
+
+    __slots__ = ()
+
+    @property
+    def obj(self) -> peewee.SqliteDatabase | None:
+        return getattr(_thread_local, "db", None)
+
+    @obj.setter
+    def obj(self, value: None) -> None:
+        pass
+
+
+database = _Current()
+
+
+class Model(peewee.Model):  # type: ignore[misc]
+    """A table of the store; its queries run inside `Store.read` or `Store.write` and nowhere else."""
+
+    class Meta:
+        database = database
+        legacy_table_names = False
+
+
+class Store:
+    """The open store: `read` and `execute` run a function on a connection of its own, off the loop."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.path = folder, folder / FILE
+        self._writer = ThreadPool(1)
+        self._readers = ThreadPool(CONNECTIONS_THAT_READ)
+        self._lock_file = open(folder / "write.lock", "ab") if _needs_lock() else None
+        self._connections: list[peewee.SqliteDatabase] = []
+        self.execute(lambda: one("SELECT 1"))
+
+    def read(self, fn: Callable[[], T]) -> T:
+        """Run fn with a reading connection, in a thread; other greenlets go on meanwhile."""
+        return _unpack(self._readers.apply(self._call, (fn, True)))
+
+    def execute(self, fn: Callable[[], T]) -> T:
+        """Run fn alone on the writing connection, in its thread. What must be one transaction goes to the writer."""
+        return _unpack(self._writer.apply(self._call, (fn, False)))
+
+    def _call(self, fn: Callable[[], T], reading: bool) -> T | Exception:
+        try:
+            with self._connection(reading):
+                return fn()
+        except Exception as error:  # returned, because gevent prints what a pool's thread raises
+            return _Raised(error)
+
+    @contextmanager
+    def _connection(self, reading: bool) -> Iterator[None]:
+        mine = _thread_local.__dict__.setdefault("connections", {})
+        db = mine.get(self)
+        if db is None:
+            db = mine[self] = peewee.SqliteDatabase(
+                self.path,
+                pragmas=READ_PRAGMAS if reading else PRAGMAS,
+                lock_type="IMMEDIATE",
+                thread_safe=False,
+                check_same_thread=False,
+            )
+            self._connections.append(db)
+        _thread_local.db = db
+        try:
+            with self._write_lock(reading):
+                yield
+        finally:
+            _thread_local.db = None
+
+    @contextmanager
+    def _write_lock(self, reading: bool) -> Iterator[None]:
+        if reading or not self._lock_file:
+            yield
+            return
+        fcntl.flock(self._lock_file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+
+    def migrate(self, name: str, directory: Path) -> list[str]:
+        """Run the migrations of `directory` that this store has not had; `name` is the plugin's, or "core"."""
+        return self.execute(lambda: _migrate(name, directory))
+
+    def close(self) -> None:
+        """End the threads and close the connections; what was acknowledged is on disk already."""
+        self._readers.kill()
+        self._writer.kill()
+        for db in self._connections:
+            db.close()
+        if self._lock_file is not None:
+            self._lock_file.close()
+
+
+class _Raised:
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+def _unpack(answer: Any) -> Any:
+    if isinstance(answer, _Raised):
+        raise translated(answer.error)
+    return answer
+
+
+def translated(error: Exception) -> Exception:
+    """The error as a caller may see it: an SQLite failure to write becomes 503, everything else stays."""
+    if not isinstance(error, peewee.DatabaseError | sqlite3.Error):
+        return error
+    text = str(error)
+    if "disk I/O error" in text:
+        return STORE_UNCERTAIN(
+            "The store reported an I/O error; whether this write is kept is not known.",
+            hint="Retry with the same Idempotency-Key.",
+            headers=(("Retry-After", "2"),),
+        )
+    if isinstance(error, peewee.OperationalError | sqlite3.OperationalError) and any(
+        sign in text for sign in ("full", "readonly", "read-only", "locked", "unable to open", "busy")
+    ):
+        return unavailable(text)
+    return error
+
+
+def unavailable(why: str) -> ApiError:
+    """503: nothing was changed, and the caller may try again."""
+    return STORE_UNAVAILABLE(
+        f"The store cannot write now ({why}); nothing was changed.", headers=(("Retry-After", "5"),)
+    )
+
+
+def sqlite_version() -> tuple[int, ...]:
+    """The version of the SQLite library that peewee uses."""
+    return tuple(peewee.SqliteDatabase.server_version)
+
+
+def _needs_lock() -> bool:
+    return sqlite_version() < SAFE_WITH_TWO_WRITERS
+
+
+def _migrate(name: str, directory: Path) -> list[str]:
+    runner = Runner(database.obj, str(directory), table_name=f"migration_{name}")
+    unknown = [step.name for step in runner.status() if step.path is None]
+    if unknown:
+        raise StoreTooNew(
+            f"the store is newer than this version of {name} (it has had {unknown[-1]}); upgrade shardapi"
+        )
+    applied: list[str] = runner.up()
+    return applied
+
+
+def many(sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    """executemany on the running thread's connection, inside its transaction."""
+    database.connection().executemany(sql, rows)
+
+
+def one(sql: str, parameters: tuple[Any, ...] = ()) -> Any:
+    """The first row of a query on the running thread's connection, or None."""
+    return database.connection().execute(sql, parameters).fetchone()
+
+
+def rows(sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
+    """All rows of a query on the running thread's connection."""
+    return database.connection().execute(sql, parameters).fetchall()  # type: ignore[no-any-return]
+
+
+def create_private(path: Path, content: bytes) -> bool:
+    """Create a file that only its owner reads, once; False if it is there already."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return False
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(handle)
+    return True
+
+

@@ -1,0 +1,310 @@
+"""The writer: what must be true together is one batch, one transaction, one fsync, in the store's writing thread.
+
+Jobs are decided on the loop, one after another, against the pending guild; nothing is decided while a commit is
+in flight, so no decision rests on a state that did not come to be.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import gevent
+import gevent.event
+import msgspec
+from msgspec.structs import replace
+
+from . import clock
+from .errors import STORE_UNCERTAIN, ApiError
+from .events import EventLog, Logged, OpenRows
+from .guild import Event, Guild
+from .models import load_guild, save_guild
+from .store import Store, database, many, one, translated
+
+log = logging.getLogger("shardapi.writer")
+
+HELD_EVENTS = 10_000
+RETRY_SECONDS = 0.5
+FOREIGN_POLL_SECONDS = 0.5
+
+
+class Job:
+    """One thing to write. `decide` runs on the loop and may refuse; `write` runs in the transaction."""
+
+    error: Exception | None = None
+    result: Any = None
+
+    def decide(self, draft: "Draft") -> None:
+        """Change the pending guild and say which events to log; raises to refuse, touching nobody else."""
+
+    def write(self, draft: "Draft") -> None:
+        """Run inside the transaction, in the writing thread."""
+
+    def committed(self) -> None:
+        """Run on the loop once it is on disk."""
+
+    def failed(self) -> None:
+        """Run on the loop if it was decided, but could not be written."""
+
+
+class Draft:
+    """A batch in the making: the pending guild, and the events in the order they get their numbers."""
+
+    def __init__(self, log: EventLog, before: Guild, now: int) -> None:
+        self.log, self.before, self.guild, self.now = log, before, before, now
+        self.events: list[Event] = []
+
+
+class Presence(Job):
+    """Events that nobody waits for: joins and transmissions."""
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self.events = events
+
+    def decide(self, draft: Draft) -> None:
+        draft.events.extend(self.events)
+
+
+class Function(Job):
+    """A write that is no command: `fn` on the writing connection, in a savepoint; `tell` makes events of its result."""
+
+    def __init__(
+        self,
+        fn: Callable[[], Any],
+        record: Callable[[Any], Any] | None,
+        tell: Callable[[Any], Iterable[Event]] | None,
+    ) -> None:
+        self.fn, self.record, self.tell = fn, record, tell
+
+    def write(self, draft: Draft) -> None:
+        try:
+            with database.savepoint():
+                done = self.fn()
+                self.result = done if self.record is None else self.record(done)
+        except Exception as error:
+            if translated(error) is not error:
+                raise
+            self.error = error
+        else:
+            draft.events.extend(self.tell(done) if self.tell is not None else ())
+
+
+class Moved(Exception):
+    """Another process changed the guild or the log after this batch was decided."""
+
+
+class Writer:
+    """The queue in front of the store, and the guild as the last commit left it."""
+
+    def __init__(self, store: Store, log: EventLog) -> None:
+        self.store, self.log = store, log
+        self.guild: Guild = store.read(lambda: load_guild(log.guild_id))
+        self.on_change: list[Callable[[Guild, Guild], None]] = []
+        self.on_foreign: list[Callable[[], None]] = []
+        self.on_dropped: list[Callable[[int], None]] = []
+        self.on_uncertain: Callable[[], None] = lambda: None
+        self.troubled = ""
+        self.dropped = 0
+        self._held: list[Event] = []
+        self._queue: list[Job] = []
+        self._done = gevent.event.Event()
+        self._wake = gevent.event.Event()
+        self._task: gevent.Greenlet | None = None
+        self._data_version = 0
+        self._last_number: int = store.execute(_last_number)
+
+    def run(self, job: Job) -> Any:
+        """Queue a job and wait until it is on disk; raises what refused it."""
+        done = self._put(job)
+        done.wait()
+        if job.error is not None:
+            raise job.error
+        return job.result
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Log events, and wait until they are on disk."""
+        self.run(Presence(events))
+
+    def post(self, events: Iterable[Event]) -> None:
+        """Log events without waiting; they are held while the store cannot write, and told as a gap if too many."""
+        self._held.extend(events)
+        self._start()
+        self._wake.set()
+
+    def write(
+        self,
+        fn: Callable[[], Any],
+        record: Callable[[Any], Any] | None = None,
+        tell: Callable[[Any], Iterable[Event]] | None = None,
+    ) -> Any:
+        """Run fn in a write transaction; returns its result, or what `record` made of it in the same one."""
+        return self.run(Function(fn, record, tell))
+
+    def _put(self, job: Job) -> gevent.event.Event:
+        self._queue.append(job)
+        self._start()
+        self._wake.set()
+        return self._done
+
+    def _start(self) -> None:
+        if self._task is None:
+            self._task = gevent.spawn(self._run)
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait(FOREIGN_POLL_SECONDS)
+            if not self._wake.is_set():
+                self._look_abroad()
+                continue
+            self._wake.clear()
+            batch, self._queue = self._queue, []
+            done, self._done = self._done, gevent.event.Event()
+            try:
+                self._commit(batch)
+            except Exception as error:
+                log.exception("a batch failed in an unforeseen way")
+                for job in batch:
+                    job.error = job.error or error
+            done.set()
+            if self._held:
+                gevent.sleep(RETRY_SECONDS if self.troubled else 0)
+                self._wake.set()
+
+    def watch(self) -> None:
+        """Start looking for commits of other processes, even before the first write."""
+        self._start()
+
+    def _commit(self, batch: list[Job]) -> None:
+        held, self._held = self._held, []
+        before, jobs = self.guild, [Presence(held), *batch] if held else batch
+        for _attempt in range(100):
+            draft, decided = self._decide(jobs, before)
+            error = self._write(draft, decided) if decided else []
+            if not isinstance(error, Moved):
+                break
+            for job in decided:
+                job.failed()
+            self.refresh()
+            before = self.guild
+        if isinstance(error, Exception):
+            self._give_up(decided, held, error)
+        else:
+            self._settle(draft, decided, error)
+
+    def _decide(self, jobs: list[Job], guild: Guild) -> tuple[Draft, list[Job]]:
+        draft, decided = Draft(self.log, guild, clock.now()), []
+        for job in jobs:
+            job.error = None
+            try:
+                job.decide(draft)
+            except Exception as error:
+                job.error = error
+            else:
+                decided.append(job)
+        return draft, decided
+
+    def _write(self, draft: Draft, jobs: list[Job]) -> list[Logged] | Exception:
+        try:
+            return self.store.execute(lambda: self._transaction(draft, jobs))
+        except Exception as error:
+            return error
+
+    def _transaction(self, draft: Draft, jobs: list[Job]) -> list[Logged]:
+        guild, opened = self.log.guild_id, OpenRows(self.log.guild_id)
+        with database.atomic():
+            version = one("SELECT version FROM guild WHERE id = ?", (guild,))[0]
+            number = _last_number()
+            if version != draft.before.version or number != self._last_number:
+                raise Moved
+            if draft.guild is not draft.before:
+                save_guild(draft.before, draft.guild)
+            for job in jobs:
+                job.write(draft)
+            logged, values, encode = [], [], msgspec.json.Encoder().encode
+            for event in draft.events:
+                number += 1
+                at, data = event.at or draft.now, encode(event.data)
+                opened.note(event, at, data)
+                values.append((number, guild, event.type, event.net, at, data))
+                logged.append(
+                    Logged(number, event.type, event.net, self.log.block(number, event.type, at, data))
+                )
+            if values:
+                many("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)", values)
+                opened.save(draft.now)
+        self._last_number = number
+        return logged
+
+    def _settle(self, draft: Draft, jobs: list[Job], logged: list[Logged]) -> None:
+        before, self.guild = self.guild, draft.guild
+        if self.troubled and jobs:
+            log.warning("the store can write again")
+            self.troubled = ""
+        for job in jobs:
+            job.committed()
+        if logged:
+            self.log.published(logged)
+        if self.dropped and jobs:
+            dropped, self.dropped = self.dropped, 0
+            for tell in self.on_dropped:
+                tell(dropped)
+        if self.guild is not before:
+            for react in self.on_change:
+                react(before, self.guild)
+
+    def _give_up(self, jobs: list[Job], held: list[Event], error: Exception) -> None:
+        if not self.troubled:
+            log.error("the store cannot write: %s", error)
+        self.troubled = str(error)
+        for job in jobs:
+            job.error = error
+            job.failed()
+        self._held = held + self._held
+        excess = len(self._held) - HELD_EVENTS
+        if excess > 0:
+            self.dropped += excess
+            del self._held[:excess]
+        if isinstance(error, ApiError) and error.kind is STORE_UNCERTAIN:
+            self.on_uncertain()
+
+    # -- other processes on the same store
+
+    def _look_abroad(self) -> None:
+        try:
+            version = self.store.execute(lambda: one("PRAGMA data_version")[0])
+        except Exception as error:
+            log.warning("cannot look for changes made by other processes: %s", error)
+            return
+        if version != self._data_version:
+            self._data_version = version
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Read the guild and the log again, because another process may have written."""
+        before = self.guild
+        self.guild = self.store.read(lambda: load_guild(self.log.guild_id))
+        self._last_number = self.store.execute(_last_number)
+        self.log.catch_up()
+        if self.guild.version != before.version:
+            for change in self.on_change:
+                change(before, self.guild)
+        for react in self.on_foreign:
+            react()
+
+    def close(self) -> None:
+        """Write what waits and stop."""
+        if self._held and not self.troubled:
+            self.append(())
+        if self._task is not None:
+            self._task.kill()
+
+
+def _last_number() -> int:
+    row = one("SELECT seq FROM sqlite_sequence WHERE name = 'event'")
+    return row[0] if row else 0
+
+
+def stepped(guild: Guild, after: Guild, now: int) -> Guild:
+    """The guild after a submit: one version on if anything changed."""
+    if after is guild:
+        return guild
+    return replace(after, version=guild.version + 1, updated_at=now)
