@@ -50,6 +50,24 @@ def find(guild_id: str, uid: str) -> Entry | None:
     return _entry(row) if row is not None else None
 
 
+def preview(guild_id: str, net: Archived, now: int) -> Entry:
+    """The entry that `archive` would leave, without writing it."""
+    old, at = find(guild_id, net.uid), iso(now)
+    return Entry(
+        uid=net.uid,
+        name=net.name,
+        notes=old.notes if old is not None else "",
+        tags=old.tags if old is not None else (),
+        assigned_user_ids=net.assigned_user_ids,
+        relay_target_net_uids=net.relay_target_net_uids,
+        inbound_relay_from_net_uids=net.inbound_relay_from_net_uids,
+        created_at=old.created_at if old is not None else at,
+        archived_at=at,
+        updated_at=at,
+        source="removed",
+    )
+
+
 def _journal(guild_id: str, action: str, uid: str, now: int) -> None:
     entry = find(guild_id, uid)
     many(

@@ -36,11 +36,11 @@ class Outcome(NamedTuple):
         return self.guild.version
 
 
-class Refused(Exception):
-    """Raised when a submit of several commands was refused as a whole; `results` tells which and why."""
+class Refused(ApiError):
+    """Raised when an atomic submit is refused: the first refusal, with `results` for every command."""
 
-    def __init__(self, results: list[Change | ApiError]) -> None:
-        super().__init__("the submit was refused")
+    def __init__(self, first: ApiError, results: list[Change | ApiError]) -> None:
+        super().__init__(first.kind, first.detail, first.hint, first.errors, first.headers, first.facts)
         self.results = results
 
 
@@ -95,7 +95,7 @@ def decide(
     if_match: Callable[[int], bool] | None,
     now: int,
 ) -> Outcome:
-    """Apply commands one after another to a guild. Raises the refusal of a lone one, or Refused, if atomic."""
+    """Apply commands one after another to a guild. Raises Refused if atomic and any is refused."""
     if if_match is not None and not if_match(before.version):
         raise PRECONDITION_FAILED(
             f"The config is at version {before.version}.", hint="Read it again, then decide again."
@@ -105,14 +105,13 @@ def decide(
         try:
             change = command.apply(guild)
         except ApiError as error:
-            if atomic and len(commands) == 1:
-                raise
             results.append(error)
         else:
             guild = change.guild
             results.append(change)
-    if atomic and any(isinstance(result, ApiError) for result in results):
-        raise Refused(results)
+    first = next((result for result in results if isinstance(result, ApiError)), None)
+    if atomic and first is not None:
+        raise Refused(first, results)
     return Outcome(stepped(before, guild, now), guild is not before, results)
 
 
@@ -140,7 +139,7 @@ class EmbeddedCentral:
     ) -> Any:
         """Make commands true and durable; answers what `record` made of the outcome in the same transaction.
 
-        Raises the refusal of a lone command, Refused for several when atomic, store_unavailable, store_uncertain.
+        Raises Refused when atomic, precondition_failed, store_unavailable, store_uncertain.
         """
         return self.writer.run(Submit(self, commands, atomic, record, if_match))
 

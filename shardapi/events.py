@@ -152,6 +152,13 @@ class EventLog:
         )
         return [Logged(number, type_, net, self.block(number, type_, at, data)) for number, type_, net, at, data in found]
 
+    def place_before_last(self, count: int) -> int:
+        """The number after which the last so many events stand; runs inside `Store.read`."""
+        row = one(
+            "SELECT number FROM event WHERE guild = ? ORDER BY number DESC LIMIT 1 OFFSET ?", (self.guild_id, count)
+        )
+        return row[0] if row else 0
+
     def published(self, events: Sequence[Logged]) -> None:
         """Called on the loop after each commit: wakes every reader."""
         if self.oldest > self.newest:

@@ -192,6 +192,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """What a command did: the next guild (the same one if nothing changed), its events, the net it was about."""
 
     guild: Guild
+    changed: bool = True
     events: tuple[Event, ...] = ()
     net: Net | None = None
     user_id: str = ""
@@ -243,7 +244,7 @@ class RestoreNet(Command, kw_only=True):
     def apply(self, guild: Guild) -> Change:
         entry = self.entry
         if entry.uid in guild.nets:
-            return Change(guild=guild, net=guild.nets[entry.uid])
+            return Change(guild=guild, changed=False, net=guild.nets[entry.uid])
         guild, net = _occupy(guild, entry.uid, self.name or entry.name)
         nets, members = dict(guild.nets), dict(guild.members)
         skipped: tuple[str, ...] = ()
@@ -295,7 +296,7 @@ class RenameNet(NetCommand, kw_only=True):
     def apply(self, guild: Guild) -> Change:
         net = guild.find(self.uid, self.slot)
         if net.name == self.name:
-            return Change(guild=guild, net=net)
+            return Change(guild=guild, changed=False, net=net)
         net = replace(net, name=self.name)
         guild = replace(guild, nets={**guild.nets, net.uid: net})
         return Change(guild=guild, events=self._config(guild, "net.rename", net.uid), net=net)
@@ -384,7 +385,7 @@ class EndTemporary(Command, kw_only=True):
     def apply(self, guild: Guild) -> Change:
         before = guild.members.get(self.uid, {}).get(self.user_id)
         if before is None or not before.until or before.until > self.at:
-            return Change(guild=guild)
+            return Change(guild=guild, changed=False)
         net = guild.nets[self.uid]
         return _assigned(self, guild, net, replace(before, until=0), "temporary", "unassign")
 
@@ -400,7 +401,7 @@ def _assigned(
     user, users = command.user_id, guild.members.get(net.uid, {})
     before = users.get(user, Assignment())
     if before == after:
-        return Change(guild=guild, net=net, user_id=user, until=after.until)
+        return Change(guild=guild, changed=False, net=net, user_id=user, until=after.until)
     users = {**users, user: after} if after.manual or after.until else _drop(users, user)
     guild = replace(guild, members={**guild.members, net.uid: users} if users else _drop(guild.members, net.uid))
     events: tuple[Event, ...] = ()
@@ -426,7 +427,7 @@ class SetOperation(Command, kw_only=True):
 
     def apply(self, guild: Guild) -> Change:
         if guild.operation_open == self.open:
-            return Change(guild=guild)
+            return Change(guild=guild, changed=False)
         data = OperationChanged(open=self.open, key_id=self.by or UNSET)
         event = Event("operation.opened" if self.open else "operation.closed", data)
         return Change(guild=replace(guild, operation_open=self.open), events=(event,))
@@ -442,7 +443,7 @@ class SetRules(Command, kw_only=True):
             for uid in rule.net_uids:
                 guild.find(uid)
         if guild.rules == self.rules:
-            return Change(guild=guild)
+            return Change(guild=guild, changed=False)
         guild = replace(guild, rules=self.rules)
         return Change(guild=guild, events=self._config(guild, "rules.set"))
 
@@ -465,7 +466,7 @@ class SetFeatures(Command, kw_only=True):
         if features.org_link.net_uid:
             guild.find(features.org_link.net_uid)
         if features == guild.features:
-            return Change(guild=guild)
+            return Change(guild=guild, changed=False)
         guild = replace(guild, features=features)
         return Change(guild=guild, events=self._config(guild, "features.set"))
 
@@ -478,6 +479,6 @@ class SetPublicNet(Command, kw_only=True):
 
     def apply(self, guild: Guild) -> Change:
         if guild.public_net == self.public_net:
-            return Change(guild=guild)
+            return Change(guild=guild, changed=False)
         guild = replace(guild, public_net=self.public_net)
         return Change(guild=guild, events=self._config(guild, self.action))

@@ -157,6 +157,11 @@ class Presence:
                 found.append(guild.nets[uid].slot)
         return sorted(found)
 
+    def uid_in(self, slot: int) -> str:
+        """The uid of the net in a slot, the Public Net's too."""
+        net = self.guild.net_in(slot)
+        return net.uid if net is not None else PUBLIC_UID
+
     def roles_hold(self, user_id: str, net_uid: str) -> bool:
         """Whether a rule on a connected user's roles puts them on the net."""
         user = self.users.get(user_id)

@@ -34,15 +34,13 @@ class StoreTooNew(Exception):
 class _Current(peewee.DatabaseProxy):
     """The connection of the running thread: set while a function runs in `Store.read` or `Store.write`."""
 
-    __slots__ = ()
-
     @property
     def obj(self) -> peewee.SqliteDatabase | None:
         return getattr(_thread_local, "db", None)
 
-    @obj.setter
-    def obj(self, value: None) -> None:
-        pass
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name != "obj":  # which follows the thread, and is not set
+            object.__setattr__(self, name, value)
 
 
 database = _Current()

@@ -145,9 +145,10 @@ class Writer:
         self._wake.set()
         return self._done
 
-    def _start(self) -> None:
+    def _start(self) -> gevent.Greenlet:
         if self._task is None:
             self._task = gevent.spawn(self._run)
+        return self._task
 
     def _run(self) -> None:
         while True:
@@ -169,9 +170,9 @@ class Writer:
                 gevent.sleep(RETRY_SECONDS if self.troubled else 0)
                 self._wake.set()
 
-    def watch(self) -> None:
-        """Start looking for commits of other processes, even before the first write."""
-        self._start()
+    def watch(self) -> gevent.Greenlet:
+        """Look for commits of other processes from now on; returns the greenlet, which must not die."""
+        return self._start()
 
     def _commit(self, batch: list[Job]) -> None:
         held, self._held = self._held, []
@@ -290,12 +291,11 @@ class Writer:
         for react in self.on_foreign:
             react()
 
-    def close(self) -> None:
-        """Write what waits and stop."""
-        if self._held and not self.troubled:
-            self.append(())
+    def stop(self) -> None:
+        """End the writer; whoever still waits would wait for ever."""
         if self._task is not None:
             self._task.kill()
+            self._task = None
 
 
 def _last_number() -> int:

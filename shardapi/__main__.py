@@ -1,0 +1,5 @@
+"""`python -m shardapi` is `shardapi`."""
+
+from .cli import main
+
+main(prog_name="shardapi")

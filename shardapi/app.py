@@ -1,0 +1,85 @@
+"""The application: a shard, its plugins, and the way in."""
+
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any
+
+import flask
+from flask.ctx import AppContext, RequestContext
+from flask.globals import _cv_app, _cv_request
+
+from . import config as settings
+from . import health
+from .config import Config
+from .dispatch import Dispatcher, StartResponse
+from .routes import Call
+from .shard import Shard
+from .subscribers import Subscriber
+
+
+def create_app(config: Config | None = None) -> "ShardApp":
+    """The WSGI application of one shard; settings are read as `shardapi` does unless they are given."""
+    shard = Shard(config or settings.load())
+    app = ShardApp(shard)
+    shard.plugins.attach_routes(app, "shardapi", health.root)
+    shard.plugins.attach(app)
+    shard.plugins.collect(app)
+    app.dispatch = Dispatcher(app, LeanContext)
+    return app
+
+
+class ShardApp(flask.Flask):
+    """Flask with our own way from a request to a declared route; `shard` is everything behind it."""
+
+    dispatch: Dispatcher
+
+    def __init__(self, shard: Shard) -> None:
+        super().__init__("shardapi", static_folder=None)
+        self.shard = shard
+        self.url_map.strict_slashes = False
+        self.url_map.merge_slashes = False
+        self.subscribers: list[Subscriber] = []
+        self.tasks: list[Callable[[], None]] = []
+
+    def wsgi_app(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:  # type: ignore[override]
+        """Answer one request."""
+        return self.dispatch(environ, start_response)
+
+    def start(self, worker: Any) -> None:
+        """Called by the worker once it can serve."""
+        for subscriber in self.subscribers:
+            self.shard.log.on_commit.append(subscriber.notice)
+        self.shard.start(worker, [*(one.run for one in self.subscribers), *self.tasks])
+
+    def retire(self) -> None:
+        """Called by the worker when it is told to end; requests may still come for a moment."""
+        self.shard.retire()
+
+
+class LeanContext(RequestContext):
+    """Flask's contexts around a view, without the session and the URL matching that a declared route does not need."""
+
+    def __init__(self, app: ShardApp, call: Call) -> None:
+        request = app.request_class(call.environ)
+        request.json_module = app.json
+        request.view_args = call.path_args
+        self.app, self.request, self.flashes = app, request, None
+        self.url_adapter = app.dispatch.adapter
+        self._session = None
+        self._after_request_functions = []
+
+    def __enter__(self) -> "LeanContext":
+        self._tokens = _cv_app.set(AppContext(self.app)), _cv_request.set(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        app_token, request_token = self._tokens
+        try:
+            if self.app.teardown_request_funcs or self.app.teardown_appcontext_funcs:
+                self.app.do_teardown_request(error)
+                self.app.do_teardown_appcontext(error)
+        finally:
+            _cv_request.reset(request_token)
+            _cv_app.reset(app_token)

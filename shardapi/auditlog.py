@@ -1,0 +1,120 @@
+"""The audit: every call with a key, refused ones too; a write's row is part of the write, the others follow in a second."""
+
+import logging
+from typing import Any
+
+import gevent
+
+from . import clock
+from .auth import Keys
+from .errors import ApiError
+from .models import Audit
+from .routes import Call
+from .store import many
+from .writer import Writer
+
+log = logging.getLogger("shardapi.audit")
+
+FLUSH_SECONDS = 0.5
+MOST_WAITING = 20_000
+KEEP_MS = 30 * 86_400_000
+KEEP_ROWS = 1_000_000
+COLUMNS = "guild, at, key_id, key_name, method, path, status, code, request_id, address, dry_run, reason, count"
+INSERT = f"INSERT INTO audit ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+Row = tuple[Any, ...]
+
+
+def row_of(call: Call, status: int, code: str) -> Row:
+    """A call as a row of the audit."""
+    key, write = call.key, call.write
+    return (
+        call.shard.guild_id,
+        clock.now(),
+        key.id if key is not None else "",
+        key.name if key is not None else "",
+        call.environ["REQUEST_METHOD"],
+        call.path[:512],
+        status,
+        code,
+        call.request_id,
+        call.address,
+        write is not None and write.dry_run,
+        write.reason if write is not None else "",
+        1,
+    )
+
+
+class AuditLog:
+    """What waits to be written: rows as they are, and one count for each address that fails without a key."""
+
+    def __init__(self, writer: Writer, keys: Keys) -> None:
+        self.writer, self.keys = writer, keys
+        self.lost = 0
+        self._rows: list[Row] = []
+        self._failures: dict[tuple[str, int], list[Any]] = {}
+
+    def note(self, row: Row) -> None:
+        """Queue a row; it is on disk within a second."""
+        if len(self._rows) < MOST_WAITING:
+            self._rows.append(row)
+        else:
+            self.lost += 1
+
+    def note_failure(self, address: str, row: Row) -> None:
+        """Count a call that showed no valid key: one row for each address and minute."""
+        slot = self._failures.setdefault((address, clock.now() // 60_000), [0, row])
+        slot[0] += 1
+
+    def flush(self) -> None:
+        """Write what waits; raises what the store raises, and keeps it for the next time."""
+        rows, self._rows = self._rows, []
+        failures, self._failures = self._failures, {}
+        touches = self.keys.touches()
+        if not (rows or failures or touches):
+            return
+
+        def write() -> None:
+            many(INSERT, rows)
+            for count, row in failures.values():
+                _add_failure((*row[:-1], count))
+            many("UPDATE api_key SET last_used_at = ? WHERE id = ?", touches)
+
+        try:
+            self.writer.write(write)
+        except ApiError:
+            self._rows = rows + self._rows
+            self._failures = failures | self._failures
+            raise
+
+    def run(self) -> None:
+        """Flush for as long as it runs."""
+        while True:
+            gevent.sleep(FLUSH_SECONDS)
+            try:
+                self.flush()
+            except ApiError as error:
+                log.debug("audit rows wait: %s", error)
+
+    def prune(self) -> None:
+        """Forget rows that are too old or too many."""
+
+        def forget() -> None:
+            Audit.delete().where(Audit.at < clock.now() - KEEP_MS).execute()
+            last = Audit.select(Audit.id).order_by(Audit.id.desc()).offset(KEEP_ROWS).limit(1).scalar()
+            if last:
+                Audit.delete().where(Audit.id <= last).execute()
+
+        self.writer.write(forget)
+
+
+def _add_failure(row: Row) -> None:
+    """Add to this address's row of this minute, or begin it."""
+    guild, at, address, count = row[0], row[1], row[9], row[12]
+    mine = (Audit.guild == guild) & (Audit.key_id == "") & (Audit.address == address)
+    this_minute = Audit.at >= at // 60_000 * 60_000
+    last = Audit.select(Audit.id).where(mine & this_minute).order_by(Audit.id.desc()).first()
+    if last is None:
+        many(INSERT, [row])
+    else:
+        Audit.update(count=Audit.count + count, at=at).where(Audit.id == last.id).execute()

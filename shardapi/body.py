@@ -1,0 +1,90 @@
+"""Reading a request's body: bounded in size and time, whole or refused."""
+
+from typing import Any
+
+import gevent
+import msgspec
+from gunicorn.http.errors import ParseException
+
+from .errors import (
+    BODY_INCOMPLETE,
+    BODY_TIMEOUT,
+    BODY_TOO_LARGE,
+    INVALID_VALUE,
+    MALFORMED_JSON,
+    UNSUPPORTED_BODY,
+    ApiError,
+    FieldError,
+)
+
+MOST_BYTES = 512 * 1024
+SECONDS = 10.0
+
+
+def read(environ: dict[str, Any]) -> bytes:
+    """The whole body. Raises unsupported_body, body_too_large, body_timeout, body_incomplete."""
+    length = _declared(environ)
+    if length == 0:
+        return b""
+    try:
+        with gevent.Timeout(SECONDS):
+            data: bytes = _read_all(environ["wsgi.input"], MOST_BYTES + 1)
+    except gevent.Timeout:
+        raise BODY_TIMEOUT(f"The body did not arrive within {SECONDS:.0f} s.") from None
+    except (ParseException, OSError):
+        raise BODY_INCOMPLETE("The body is not well-formed.") from None
+    if len(data) > MOST_BYTES:
+        raise _too_large()
+    if length is not None and len(data) != length:
+        raise BODY_INCOMPLETE(f"Content-Length says {length} bytes, {len(data)} arrived.")
+    return data
+
+
+def _read_all(stream: Any, most: int) -> bytes:
+    parts, size = [], 0
+    while size < most and (part := stream.read(most - size)):
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
+
+
+def _declared(environ: dict[str, Any]) -> int | None:
+    kind = environ.get("CONTENT_TYPE", "").lower()
+    if kind.startswith("multipart/"):
+        raise UNSUPPORTED_BODY("A multipart body is not read here.", hint="Send JSON as application/json.")
+    coding = environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower()
+    if coding not in ("", "identity"):
+        raise UNSUPPORTED_BODY("A compressed body is not read here.", hint="Send the body as it is.")
+    text = environ.get("CONTENT_LENGTH")
+    if not text:
+        return None if "HTTP_TRANSFER_ENCODING" in environ else 0
+    length = int(text)
+    if length > MOST_BYTES:
+        raise _too_large()
+    return length
+
+
+def _too_large() -> ApiError:
+    return BODY_TOO_LARGE(f"The body is over {MOST_BYTES} bytes.", hint="Send it in parts.")
+
+
+def decode(data: bytes, decoder: "msgspec.json.Decoder[Any]", content_type: str) -> Any:
+    """The body as its type. Raises malformed_json, invalid_value; no body at all stands for {}."""
+    try:
+        return decoder.decode(data.strip() and data or b"{}")
+    except msgspec.ValidationError as error:
+        raise invalid(error, "body") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        hint = "Send JSON."
+        if "json" not in content_type.lower():
+            hint = f'The body is read as JSON whatever its content type, which is "{content_type[:80]}".'
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise MALFORMED_JSON(f"The body is not valid JSON: {reason}.", hint=hint) from None
+
+
+def invalid(error: msgspec.ValidationError, place: str) -> ApiError:
+    """A refused value as invalid_value, with the path of the field."""
+    message, _, path = str(error).partition(" - at `$")
+    path = path.rstrip("`").lstrip(".")
+    where = f" at {path}" if path else f" in the {place}"
+    return INVALID_VALUE(f"{message}{where}.", errors=(FieldError(path, message),))

@@ -1,0 +1,221 @@
+"""From a WSGI request to its answer: host, route, key, scope, limit, body, view; every error becomes a problem document."""
+
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import flask
+import msgspec
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import NotFound as NoRoute
+from werkzeug.http import HTTP_STATUS_CODES
+
+from . import auth
+from . import body as bodies
+from .auditlog import row_of
+from .auth import PUBLIC
+from .errors import FOREIGN_HOST, INTERNAL, METHOD_NOT_ALLOWED, NOT_FOUND, UNAUTHORIZED, ApiError, Problem
+from .limits import subnet
+from .routes import Answer, Call, Route
+from .writes import Rendered, Write
+
+if TYPE_CHECKING:
+    from .app import LeanContext, ShardApp
+
+log = logging.getLogger("shardapi.http")
+
+Headers = list[tuple[str, str]]
+StartResponse = Callable[[str, Headers], Any]
+
+ENCODE = msgspec.json.Encoder().encode
+STATUS = {code: f"{code} {phrase}" for code, phrase in HTTP_STATUS_CODES.items()}
+JSON, PROBLEM = ("Content-Type", "application/json"), ("Content-Type", "application/problem+json")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class Dispatcher:
+    """Answers requests to declared routes; everything a route's declaration promises happens here."""
+
+    def __init__(self, app: "ShardApp", context: "type[LeanContext]") -> None:
+        self.app, self.shard, self.context = app, app.shard, context
+        self.routes = {route.name: route for route in app.shard.plugins.routes}
+        self.adapter = app.url_map.bind("shard")
+        self._plain: dict[tuple[str, str], Route] = {}
+        self._host = urlsplit(self.shard.config.server.public_url).netloc.lower()
+        self._proxies = [ip_network(one, strict=False) for one in self.shard.config.server.trusted_proxies]
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        began = time.perf_counter()
+        call = Call(self.shard, environ)
+        given = environ.get("HTTP_X_REQUEST_ID")
+        call.request_id = given if given and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        code = ""
+        try:
+            call.address = self._client_address(environ)
+            route = self._match(call)
+            if route is None:
+                return flask.Flask.wsgi_app(self.app, environ, start_response)
+            if route.scope is not PUBLIC:
+                self._admit(call, route)
+            answer = self._run(call, route)
+        except Exception as error:
+            problem = self._problem(call, error)
+            code = problem.kind.code
+            answer = self._render_problem(call, problem)
+        response, status, headers, body = answer
+        self._account(call, status, code, began)
+        if response is not None:
+            response.headers.extend([("X-Request-Id", call.request_id), *call.headers])
+            return response(environ, start_response)  # type: ignore[no-any-return]
+        start_response(STATUS[status], headers)
+        return [body]
+
+    # -- admission
+
+    def _client_address(self, environ: dict[str, Any]) -> str:
+        peer: str = environ.get("REMOTE_ADDR", "")
+        forwarded = environ.get("HTTP_X_FORWARDED_FOR") if self._proxies else None
+        if not forwarded or not self._trusted(peer):
+            return peer
+        hops = [hop.strip() for hop in forwarded.split(",")]
+        return next((hop for hop in reversed(hops) if not self._trusted(hop)), hops[0])[:64]
+
+    def _trusted(self, address: str) -> bool:
+        if not address:
+            return True  # a peer on a unix socket is this machine's proxy
+        try:
+            ip = ip_address(address)
+        except ValueError:
+            return False
+        return any(ip in network for network in self._proxies)
+
+    def _match(self, call: Call) -> Route | None:
+        environ, path = call.environ, call.path
+        method: str = environ["REQUEST_METHOD"]
+        if self._host and environ.get("HTTP_HOST", "").lower() != self._host and path != "/health":
+            raise FOREIGN_HOST("This shard is not served under that host name.")
+        route = self._plain.get((method, path))
+        if route is not None:
+            call.route = route
+            return route
+        if not path.isascii():
+            path = path.encode("latin-1").decode("utf-8", "replace")
+        try:
+            rule, call.path_args = self.adapter.match(path, method, return_rule=True)
+        except MethodNotAllowed as error:
+            allowed = ", ".join(sorted(error.valid_methods or ()))
+            raise METHOD_NOT_ALLOWED(
+                f"{method} is not possible here.", hint=f"Use {allowed}.", headers=(("Allow", allowed),)
+            ) from None
+        except NoRoute:
+            raise NOT_FOUND(
+                "There is nothing at this address.", hint="GET /api/v1/openapi.json lists what there is."
+            ) from None
+        route = call.route = self.routes.get(rule.endpoint)
+        if route is not None and rule.rule == path:
+            self._plain[method, path] = route
+        return route
+
+    def _admit(self, call: Call, route: Route) -> None:
+        secret = auth.bearer(call.environ.get("HTTP_AUTHORIZATION"))
+        key = self.shard.keys.find(secret) if secret else None
+        if key is None:
+            self.shard.auth_failures.spend(subnet(call.address))
+            raise auth.refused()
+        call.key = key
+        limit = self.shard.limit
+        window = limit.window(key.id)
+        if route.scope not in key.scopes:
+            call.headers = limit.headers(window)
+            key.need(route.scope)
+        if window.left <= 0:
+            raise limit.refusal(window)
+        window.left -= 1
+        call.headers = limit.headers(window)
+
+    # -- the view
+
+    def _run(self, call: Call, route: Route) -> tuple[flask.Response | None, int, Headers, bytes]:
+        if route.body is not None:
+            call.data = bodies.read(call.environ)
+        with self.context(self.app, call):
+            if not route.writes:
+                return self._answer(call, route, route.run(call))
+            write = call.write = Write(call)
+            try:
+                answer = write.begin()
+                return self._answer(call, route, route.run(call) if answer is None else answer)
+            finally:
+                write.end()
+
+    def _answer(
+        self, call: Call, route: Route, result: Any
+    ) -> tuple[flask.Response | None, int, Headers, bytes]:
+        if isinstance(result, flask.Response):
+            return result, result.status_code, [], b""
+        headers: Headers = [JSON, ("X-Request-Id", call.request_id), *call.headers]
+        if isinstance(result, bytes):
+            body = result
+        elif isinstance(result, Rendered):
+            body = result.body
+            if result.replayed:
+                headers.append(("Idempotent-Replayed", "true"))
+        else:
+            if isinstance(result, Answer):
+                result.guild_id = self.shard.guild_id
+            body = ENCODE(result)
+        if route.etag:
+            tag = f'"{self.shard.guild.version}"'
+            headers.append(("ETag", tag))
+            if tag in call.environ.get("HTTP_IF_NONE_MATCH", ""):
+                return None, 304, headers[1:], b""
+        headers.append(("Content-Length", str(len(body))))
+        return None, 200, headers, body
+
+    # -- errors
+
+    def _problem(self, call: Call, error: Exception) -> ApiError:
+        if isinstance(error, ApiError):
+            return error
+        if isinstance(error, HTTPException):
+            return NOT_FOUND(error.description or "Not found.") if error.code == 404 else INTERNAL(str(error))
+        log.exception("unforeseen error in %s %s", call.environ["REQUEST_METHOD"], call.path)
+        return INTERNAL("Something went wrong here.", hint=f"The log tells more under {call.request_id}.")
+
+    def _render_problem(self, call: Call, error: ApiError) -> tuple[None, int, Headers, bytes]:
+        kind = error.kind
+        problem = Problem(
+            ok=False,
+            error=error.detail,
+            code=kind.code,
+            status=kind.status,
+            title=kind.title,
+            detail=error.detail,
+            request_id=call.request_id,
+            hint=error.hint,
+            errors=error.errors,
+        )
+        body = ENCODE({**msgspec.to_builtins(problem), **error.facts})
+        headers: Headers = [PROBLEM, ("X-Request-Id", call.request_id)]
+        given = {name for name, _ in error.headers}
+        headers += [header for header in call.headers if header[0] not in given]
+        headers += [*error.headers, ("Content-Length", str(len(body)))]
+        return None, kind.status, headers, body
+
+    # -- the audit and the clock
+
+    def _account(self, call: Call, status: int, code: str, began: float) -> None:
+        route = call.route
+        self.shard.timings.observe(
+            route.name if route is not None else "", status, (time.perf_counter() - began) * 1000
+        )
+        if code == UNAUTHORIZED.code or (code and call.key is None and status == 429):
+            self.shard.audit.note_failure(call.address, row_of(call, status, code))
+        elif call.key is not None and (code or call.write is None or not call.write.recorded):
+            self.shard.audit.note(row_of(call, status, code))
+

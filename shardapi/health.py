@@ -1,0 +1,35 @@
+"""The core's own two routes: whether the process lives, and whether it can read its store."""
+
+import msgspec
+
+from .auth import PUBLIC
+from .errors import STORE_UNAVAILABLE
+from .routes import Routes
+from .shard import VERSION, Shard
+from .store import one
+
+root = Routes("root", "shardapi", url_prefix="")
+
+
+class Health(msgspec.Struct, rename="camel", kw_only=True):
+    """That the shard answers, and which version it is."""
+
+    ok: bool = True
+    app: str = "shardapi"
+    version: str = VERSION
+
+
+@root.get("/health", scope=PUBLIC)
+def health() -> Health:
+    """Whether the process answers."""
+    return Health()
+
+
+@root.get("/ready", scope=PUBLIC, errors=[STORE_UNAVAILABLE])
+def ready(shard: Shard) -> Health:
+    """Whether the store answers."""
+    try:
+        shard.store.read(lambda: one("SELECT id FROM guild LIMIT 1"))
+    except Exception as error:
+        raise STORE_UNAVAILABLE(f"The store does not answer: {error}.") from None
+    return Health()

@@ -1,0 +1,240 @@
+"""The shard: everything one guild's process holds, opened from the settings, started and retired by the worker."""
+
+import fcntl
+import logging
+import os
+import secrets
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import gevent
+import msgspec
+
+from . import clock, writes
+from .auditlog import AuditLog
+from .auth import Keys
+from .central import EmbeddedCentral
+from .config import Config, ConfigError
+from .events import EventLog, left_open
+from .guild import Features, Guild
+from .hub import Hub
+from .limits import Limit
+from .models import add_guild, guild_ids
+from .plugins import Plugins
+from .presence import Presence
+from .routes import Answer
+from .store import Store, create_private, many, one
+from .timings import Timings
+from .tokens import Tokens
+from .worker import vital
+from .writer import Writer
+
+log = logging.getLogger("shardapi")
+
+VERSION = version("shardapi")
+LOCK = "serve.lock"
+ALIVE_SECONDS = 5.0
+HOUSEKEEPING_SECONDS = 60.0
+S = TypeVar("S")
+
+
+class Shard:
+    """One guild, open: what views, plugins and commands work with."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        folder = prepare_folder(config)
+        self.plugins = Plugins(config)
+        self.store = Store(folder)
+        self.store.migrate("core", Path(__file__).with_name("migrations"))
+        self.guild_id = self.store.execute(lambda: _open_guild(config))
+        self.log = EventLog(self.store, self.guild_id)
+        self.writer = Writer(self.store, self.log)
+        self.tokens = Tokens(signing_secrets(config))
+        self.presence = Presence(self.writer)
+        self.central = EmbeddedCentral(config.central, self.writer, self.presence, self.tokens)
+        self.keys = Keys(self.writer)
+        self.audit = AuditLog(self.writer, self.keys)
+        self.hub = Hub(self.log)
+        self.timings = Timings()
+        self.limit = Limit("default", config.limits.default)
+        self.auth_failures = Limit("auth_failures", config.limits.auth_failures)
+        self.running_writes: dict[tuple[str, str], bytes] = {}
+        self.started_at = clock.now()
+        self.base_url = (config.server.public_url or f"http://{config.server.bind}").rstrip("/")
+        self.serving = False
+        self._snapshots: dict[str, tuple[Guild, int, bytes]] = {}
+        self._lock: int | None = None
+        self._tasks: list[gevent.Greenlet] = []
+        self.log.on_commit.append(self.hub.publish)
+        self.keys.on_ended.append(lambda key: self.hub.close_key(key.id, "key ended"))
+        self.writer.on_dropped.append(self._tell_gap)
+
+    @property
+    def guild(self) -> Guild:
+        """The guild as the last commit left it."""
+        return self.writer.guild
+
+    def settings(self, kind: type[S]) -> S:
+        """A plugin's settings, as its Settings struct."""
+        found: S = self.plugins.settings[kind]
+        return found
+
+    def snapshot(self, name: str, make: Callable[[], Answer]) -> bytes:
+        """An answer about live state as bytes, made anew only when the guild or who is connected has changed."""
+        kept = self._snapshots.get(name)
+        if kept is not None and kept[0] is self.writer.guild and kept[1] == self.presence.version:
+            return kept[2]
+        answer = make()
+        answer.guild_id = self.guild_id
+        body = msgspec.json.encode(answer)
+        self._snapshots[name] = self.writer.guild, self.presence.version, body
+        return body
+
+    def _tell_gap(self, dropped: int) -> None:
+        log.warning("%d events could not be kept", dropped)
+        self.hub.gap(self.log.gap_block(self.log.id_of(self.log.newest), self.log.newest))
+
+    # -- the worker's life
+
+    def start(self, worker: Any, tasks: list[Callable[[], None]]) -> None:
+        """Begin to work; timers, gateway and tasks wait until no other process serves this data folder."""
+        if not self.config.server.public_url:
+            self.base_url = _url_of(worker.sockets[0].getsockname()) or self.base_url
+        self.writer.on_uncertain = lambda: setattr(worker, "alive", False)
+        vital(self.writer.watch())
+        gevent.spawn(self.audit.run)
+        gevent.spawn(self._expire_keys)
+        self._tasks.append(gevent.spawn(self._serve, tasks))
+
+    def _serve(self, tasks: list[Callable[[], None]]) -> None:
+        handle = os.open(self.store.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        while not _locked(handle):
+            gevent.sleep(0.05)
+        self._lock = handle
+        self.writer.refresh()
+        self._close_what_a_crash_left_open()
+        self.central.end_due()
+        self.serving = True
+        for task in (self.central.run_timers, self._stay_alive, self._keep_house, *tasks):
+            self._tasks.append(gevent.spawn(task))
+
+    def _close_what_a_crash_left_open(self) -> None:
+        events = self.store.read(lambda: left_open(self.guild_id))
+        if events:
+            log.warning("the last run ended without a farewell: %d joins and transmissions closed", len(events))
+            self.writer.append(events)
+
+    def _stay_alive(self) -> None:
+        while True:
+            gevent.sleep(ALIVE_SECONDS)
+            if self.presence.users and not self.writer.troubled:
+                self._try("note that the shard is alive", lambda: self.writer.write(self._note_alive))
+
+    def _note_alive(self) -> None:
+        many("UPDATE guild SET alive_at = ? WHERE id = ?", [(clock.now(), self.guild_id)])
+
+    def _expire_keys(self) -> None:
+        seen = clock.now()
+        while True:
+            gevent.sleep(0.5)
+            now = clock.now()
+            self.keys.expire(seen, now)
+            seen = now
+
+    def _keep_house(self) -> None:
+        keep = self.config.events
+        while True:
+            gevent.sleep(HOUSEKEEPING_SECONDS)
+            forget = self.log.prune(keep.keep_hours, keep.keep_count)
+            for what, job in (("prune events", forget), ("prune kept answers", writes.prune)):
+                self._try(what, lambda job=job: self.writer.write(job))
+            self._try("prune the audit", self.audit.prune)
+
+    def _try(self, what: str, job: Callable[[], Any]) -> None:
+        try:
+            job()
+        except Exception as error:
+            log.warning("could not %s: %s", what, error)
+
+    def retire(self) -> None:
+        """Close streams and sockets and let go of the folder; requests that still come are answered."""
+        self.serving = False
+        for task in self._tasks:
+            task.kill(block=False)
+        self.hub.close()
+        self.presence.close("restart")
+        self._try("write the last events", lambda: self.writer.append(()))
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def close(self) -> None:
+        """Retire, write what waits, and close the store."""
+        self.retire()
+        self._try("write the last audit rows", self.audit.flush)
+        self.writer.stop()
+        self.store.close()
+
+
+def prepare_folder(config: Config) -> Path:
+    """The data folder, made and writable. Raises ConfigError."""
+    folder = config.folder
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = folder / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        if error.errno not in (28, 30) or not (folder / "shard.sqlite3").exists():  # full, read-only
+            raise ConfigError(f"data folder {folder}: {error.strerror}") from None
+    return folder
+
+
+def signing_secrets(config: Config) -> list[str]:
+    """The secrets that sign tokens, the newest first; made once in the data folder, one a line."""
+    if config.signing_secret:
+        return config.signing_secret.split()
+    path = config.folder / "signing.secret"
+    create_private(path, secrets.token_urlsafe(48).encode() + b"\n")
+    return path.read_text("ascii").split()
+
+
+def _open_guild(config: Config) -> str:
+    """The id of the guild to open, added to the store if it is new there."""
+    known = guild_ids()
+    guild_id = config.guild.id or (known[0] if known else _mint_guild_id())
+    if not one("SELECT 1 FROM meta WHERE name = 'epoch'"):
+        many("INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", [(secrets.token_hex(4),)])
+    if guild_id not in known:
+        features = Features(max_nets=config.central.max_nets)
+        add_guild(Guild(id=guild_id, name=config.guild.name or "Shard", features=features), clock.now())
+    elif config.guild.name:
+        many(
+            "UPDATE guild SET name = ? WHERE id = ? AND name <> ?",
+            [(config.guild.name, guild_id, config.guild.name)],
+        )
+    return guild_id
+
+
+def _mint_guild_id() -> str:
+    """A new id with the look of a Discord snowflake: milliseconds since 2015, then 22 random bits."""
+    return str((clock.now() - 1_420_070_400_000) << 22 | secrets.randbits(22))
+
+
+def _url_of(address: Any) -> str:
+    """The URL of a listener, "" for a unix socket."""
+    if not isinstance(address, tuple):
+        return ""
+    host, port = address[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

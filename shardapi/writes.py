@@ -1,0 +1,194 @@
+"""Write options, once for every write: dry run, idempotency key, precondition, audit reason."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from . import clock
+from .auditlog import INSERT, row_of
+from .central import Outcome, mint_uid
+from .errors import IDEMPOTENCY_MISMATCH, IDEMPOTENCY_RUNNING, INVALID_VALUE, FieldError
+from .guild import Command
+from .models import Idempotency
+from .routes import Call, Written
+from .store import many
+
+W = TypeVar("W", bound=Written)
+
+KEEP_MS = 86_400_000
+MOST_ROWS, MOST_BYTES = 10_000, 16 * 1024 * 1024
+MOST_NAME, MOST_REASON = 255, 512
+ENCODE = msgspec.json.Encoder().encode
+
+
+class Rendered:
+    """An answer as bytes, already on disk with its effect."""
+
+    __slots__ = ("body", "replayed")
+
+    def __init__(self, body: bytes, replayed: bool = False) -> None:
+        self.body, self.replayed = body, replayed
+
+
+class Write:
+    """The write of one request: submit commands with it, or rows, and answer what came of it."""
+
+    def __init__(self, call: Call) -> None:
+        self.call, self.shard = call, call.shard
+        environ = call.environ
+        self.dry_run = _flag(call)
+        self.name = _bounded(environ, "HTTP_IDEMPOTENCY_KEY", "Idempotency-Key", MOST_NAME)
+        self.reason = _bounded(environ, "HTTP_X_AUDIT_LOG_REASON", "X-Audit-Log-Reason", MOST_REASON)
+        self._if_match: str | None = environ.get("HTTP_IF_MATCH")
+        self.recorded = False  # whether the audit row is part of the write
+        self._fingerprint = b""
+        self._running: tuple[str, str] | None = None
+        self._minted: list[str] = []
+
+    @property
+    def by(self) -> str:
+        """The id of the key that writes."""
+        return self.call.key.id if self.call.key is not None else ""
+
+    def mint(self) -> str:
+        """A uid for a new net; a dry run's answer shows "" in its place."""
+        uid = mint_uid()
+        self._minted.append(uid)
+        return uid
+
+    def submit(
+        self, commands: Sequence[Command], answer: Callable[[Outcome], W], *, atomic: bool = True
+    ) -> W | Rendered:
+        """Make commands true; `answer` is called in their transaction and what it returns is kept with it.
+
+        Raises central.Refused, which is the first refusal, when atomic.
+        """
+        if_match = self._matches if self._if_match is not None else None
+        central = self.shard.central
+        if self.dry_run:
+            outcome = central.preview(commands, atomic=atomic, if_match=if_match)
+            return self._dry(answer(outcome), outcome.changed, self.shard.guild.version)
+        rendered: W | Rendered = central.submit(
+            commands,
+            atomic=atomic,
+            if_match=if_match,
+            record=lambda outcome: self._record(answer(outcome), outcome.changed, outcome.version),
+        )
+        return rendered
+
+    def _dry(self, answer: W, changed: bool, version: int) -> W:
+        answer.changed, answer.version, answer.dry_run = changed, version, True
+        if not self._minted:
+            return answer
+        plain = msgspec.to_builtins(answer)
+        return msgspec.convert(_blanked(plain, frozenset(self._minted)), type(answer))
+
+    def _record(self, answer: W, changed: bool, version: int) -> Rendered:
+        """In the transaction: the answer with its audit and idempotency rows."""
+        self.recorded = True
+        answer.changed, answer.version = changed, version
+        answer.guild_id = self.shard.guild_id
+        body = ENCODE(answer)
+        many(INSERT, [row_of(self.call, 200, "")])
+        if self.name:
+            row = (self.shard.guild_id, self.by, self.name, self._fingerprint, 200, body, clock.now())
+            many("INSERT OR REPLACE INTO idempotency VALUES (?, ?, ?, ?, ?, ?, ?)", [row])
+        return Rendered(body)
+
+    # -- precondition
+
+    def _matches(self, version: int) -> bool:
+        assert self._if_match is not None
+        tags = [tag.strip() for tag in self._if_match.split(",")]
+        return f'"{version}"' in tags or tags == ["*"]
+
+    # -- idempotency
+
+    def begin(self) -> Rendered | None:
+        """The kept answer of this very request, if it was made before; else it counts as running until `end`.
+
+        Raises idempotency_mismatch, idempotency_running.
+        """
+        if not self.name or self.dry_run:
+            return None
+        who = (self.by, self.name)
+        self._fingerprint = self._take_fingerprint()
+        running: dict[tuple[str, str], bytes] = self.shard.running_writes
+        if who in running:
+            if running[who] != self._fingerprint:
+                raise _mismatch()
+            raise IDEMPOTENCY_RUNNING(
+                "A request with this Idempotency-Key is in progress.", hint="Repeat it in a moment."
+            )
+        running[who] = self._fingerprint
+        self._running = who
+        mine = (
+            (Idempotency.guild == self.shard.guild_id)
+            & (Idempotency.key_id == self.by)
+            & (Idempotency.name == self.name)
+            & (Idempotency.at > clock.now() - KEEP_MS)
+        )
+        row = self.shard.store.read(lambda: Idempotency.get_or_none(mine))
+        if row is None:
+            return None
+        if bytes(row.fingerprint) != self._fingerprint:
+            raise _mismatch()
+        return Rendered(bytes(row.body), replayed=True)
+
+    def end(self) -> None:
+        """The request is over."""
+        if self._running is not None:
+            del self.shard.running_writes[self._running]
+            self._running = None
+
+    def _take_fingerprint(self) -> bytes:
+        call = self.call
+        parts = [self.shard.guild_id, self.by, call.environ["REQUEST_METHOD"], call.path]
+        parts.append(call.environ.get("QUERY_STRING", ""))
+        return hashlib.sha256(json.dumps(parts).encode() + call.data).digest()
+
+
+def _mismatch() -> Exception:
+    return IDEMPOTENCY_MISMATCH(
+        "This Idempotency-Key was used for a different request.", hint="Use a new key for a new request."
+    )
+
+
+def _flag(call: Call) -> bool:
+    if "dryRun" not in call.environ.get("QUERY_STRING", ""):
+        return False
+    text = call.query().get("dryRun", ["false"])[-1].lower()
+    if text not in ("true", "false", "1", "0", ""):
+        problem = FieldError("dryRun", "Expected true or false")
+        raise INVALID_VALUE(f'dryRun is true or false, not "{text[:40]}".', errors=(problem,))
+    return text in ("true", "1", "")
+
+
+def _bounded(environ: dict[str, Any], name: str, header: str, most: int) -> str:
+    text = str(environ.get(name, ""))
+    if len(text) > most:
+        problem = FieldError(header, f"Expected at most {most} characters")
+        raise INVALID_VALUE(f"{header} is over {most} characters.", errors=(problem,))
+    return text
+
+
+def _blanked(value: Any, minted: frozenset[str]) -> Any:
+    if isinstance(value, dict):
+        return {name: _blanked(one, minted) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_blanked(one, minted) for one in value]
+    return "" if isinstance(value, str) and value in minted else value
+
+
+def prune() -> None:
+    """Forget kept answers that are too old, or too many for their key; runs on the writing connection."""
+    many("DELETE FROM idempotency WHERE at < ?", [(clock.now() - KEEP_MS,)])
+    many(
+        "DELETE FROM idempotency WHERE rowid IN (SELECT rowid FROM (SELECT rowid,"
+        " row_number() OVER newest AS place, sum(length(body)) OVER newest AS bytes FROM idempotency"
+        " WINDOW newest AS (PARTITION BY guild, key_id ORDER BY at DESC)) WHERE place > ? OR bytes > ?)",
+        [(MOST_ROWS, MOST_BYTES)],
+    )
