@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flask
 from flask.ctx import AppContext, RequestContext
@@ -11,10 +11,13 @@ from flask.globals import _cv_app, _cv_request
 from . import config as settings
 from . import health
 from .config import Config
-from .dispatch import Dispatcher, StartResponse
+from .dispatch import Dispatcher
 from .routes import Call
 from .shard import Shard
 from .subscribers import Subscriber
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse
 
 
 def create_app(config: Config | None = None) -> "ShardApp":
@@ -41,7 +44,7 @@ class ShardApp(flask.Flask):
         self.subscribers: list[Subscriber] = []
         self.tasks: list[Callable[[], None]] = []
 
-    def wsgi_app(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:  # type: ignore[override]
+    def wsgi_app(self, environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
         """Answer one request."""
         return self.dispatch(environ, start_response)
 
@@ -57,12 +60,12 @@ class ShardApp(flask.Flask):
 
 
 class LeanContext(RequestContext):
-    """Flask's contexts around a view, without the session and the URL matching that a declared route does not need."""
+    """Flask's contexts around a view, less the session and URL matching that a declared route does not need."""
 
     def __init__(self, app: ShardApp, call: Call) -> None:
         request = app.request_class(call.environ)
         request.json_module = app.json
-        request.view_args = call.path_args
+        request.view_args = dict(call.path_args)
         self.app, self.request, self.flashes = app, request, None
         self.url_adapter = app.dispatch.adapter
         self._session = None

@@ -1,4 +1,4 @@
-"""The audit: every call with a key, refused ones too; a write's row is part of the write, the others follow in a second."""
+"""The audit: every call with a key, refused ones too; a write's row is part of it, others follow in a second."""
 
 import logging
 from typing import Any
@@ -19,7 +19,9 @@ FLUSH_SECONDS = 0.5
 MOST_WAITING = 20_000
 KEEP_MS = 30 * 86_400_000
 KEEP_ROWS = 1_000_000
-COLUMNS = "guild, at, key_id, key_name, method, path, status, code, request_id, address, dry_run, reason, count"
+COLUMNS = (
+    "guild, at, key_id, key_name, method, path, status, code, request_id, address, dry_run, reason, count"
+)
 INSERT = f"INSERT INTO audit ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 Row = tuple[Any, ...]
@@ -97,15 +99,11 @@ class AuditLog:
                 log.debug("audit rows wait: %s", error)
 
     def prune(self) -> None:
-        """Forget rows that are too old or too many."""
-
-        def forget() -> None:
-            Audit.delete().where(Audit.at < clock.now() - KEEP_MS).execute()
-            last = Audit.select(Audit.id).order_by(Audit.id.desc()).offset(KEEP_ROWS).limit(1).scalar()
-            if last:
-                Audit.delete().where(Audit.id <= last).execute()
-
-        self.writer.write(forget)
+        """Forget rows that are too old or too many; runs inside a write."""
+        Audit.delete().where(Audit.at < clock.now() - KEEP_MS).execute()
+        last = Audit.select(Audit.id).order_by(Audit.id.desc()).offset(KEEP_ROWS).limit(1).scalar()
+        if last:
+            Audit.delete().where(Audit.id <= last).execute()
 
 
 def _add_failure(row: Row) -> None:

@@ -154,9 +154,14 @@ class Keys:
     def reload(self) -> None:
         """Read the known keys again, and tell which have ended."""
         fresh = self.writer.store.read(
-            lambda: {bytes(row.digest): _key(row) for row in ApiKey.select().where(ApiKey.guild == self.guild_id)}
+            lambda: {
+                bytes(row.digest): _key(row) for row in ApiKey.select().where(ApiKey.guild == self.guild_id)
+            }
         )
-        before, self._known = self._known, {hashed: fresh[hashed] for hashed in self._known if hashed in fresh}
+        before, self._known = (
+            self._known,
+            {hashed: fresh[hashed] for hashed in self._known if hashed in fresh},
+        )
         for hashed, key in before.items():
             now = self._known.get(hashed)
             if now is None or (now.revoked_at and not key.revoked_at):
@@ -172,7 +177,9 @@ class Keys:
         for react in self.on_ended:
             react(key)
 
-    def create(self, name: str, scopes: Iterable[str], kind: str = "owner", expires_at: int = 0) -> tuple[Key, str]:
+    def create(
+        self, name: str, scopes: Iterable[str], kind: str = "owner", expires_at: int = 0
+    ) -> tuple[Key, str]:
         """Make a key; returns it with its secret, which nobody can see again."""
         secret = mint_secret(kind)
         key = Key(
@@ -201,7 +208,7 @@ class Keys:
         self.writer.write(lambda: ApiKey.insert(row).execute())
         return key, secret
 
-    def list(self) -> "list[Key]":
+    def all(self) -> list[Key]:
         """Every key of the guild, the oldest first, ended ones too."""
         mine = ApiKey.select().where(ApiKey.guild == self.guild_id).order_by(ApiKey.created_at)
         return self.writer.store.read(lambda: [_key(row) for row in mine])
@@ -213,7 +220,7 @@ class Keys:
         self.reload()
         return bool(done)
 
-    def touches(self) -> "list[tuple[int, str]]":
+    def touches(self) -> list[tuple[int, str]]:
         """(last use, id) of the keys used since they were last asked for, at most once a minute each."""
         known = {key.id: (hashed, key) for hashed, key in self._known.items()}
         due = []

@@ -10,7 +10,7 @@ from .models import Catalogue, to_json
 from .store import many
 
 
-class Entry(Frozen, kw_only=True):
+class Entry(Frozen, frozen=True, kw_only=True):
     """An archived net, as every answer shows it."""
 
     uid: str

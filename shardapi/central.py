@@ -152,7 +152,9 @@ class EmbeddedCentral:
     ) -> Outcome:
         """What submit would do now, changing nothing; raises as it would."""
         outcome = decide(self.guild, commands, atomic, if_match, clock.now())
-        return outcome._replace(guild=outcome.guild if not outcome.changed else self._at_present(outcome.guild))
+        return outcome._replace(
+            guild=outcome.guild if not outcome.changed else self._at_present(outcome.guild)
+        )
 
     def _at_present(self, guild: Guild) -> Guild:
         return replace(guild, version=self.guild.version, updated_at=self.guild.updated_at)
@@ -227,4 +229,3 @@ class EmbeddedCentral:
 def mint_uid() -> str:
     """A new net's uid: net_ and 24 lowercase base32 characters."""
     return "net_" + "".join(secrets.choice(BASE32) for _ in range(24))
-

@@ -49,7 +49,9 @@ def main() -> None:
 def with_config(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command --config and --data-dir, and pass it the settings in force."""
 
-    @click.option("--config", "file", metavar="FILE", help="Settings as TOML (default: SHARDAPI_CONFIG, or none).")
+    @click.option(
+        "--config", "file", metavar="FILE", help="Settings as TOML (default: SHARDAPI_CONFIG, or none)."
+    )
     @click.option("--data-dir", metavar="DIR", help="The data folder (default: ./shard-data).")
     @wraps(command)
     def loaded(*args: Any, file: str | None, data_dir: str | None, **kwargs: Any) -> Any:
@@ -86,7 +88,9 @@ def say(value: Any) -> None:
 
 
 @main.command()
-@click.option("--bind", metavar="HOST:PORT", help="Where to listen (default: 127.0.0.1:25588; port 0: a free one).")
+@click.option(
+    "--bind", metavar="HOST:PORT", help="Where to listen (default: 127.0.0.1:25588; port 0: a free one)."
+)
 @with_config
 def serve(settings: Config, bind: str | None) -> None:
     """Run the shard until it is told to stop.
@@ -113,7 +117,9 @@ def _check_folder_is_free(folder: Path) -> None:
                 return
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise click.ClickException(f"another shardapi serves {folder}: one server per data folder") from None
+                    raise click.ClickException(
+                        f"another shardapi serves {folder}: one server per data folder"
+                    ) from None
                 time.sleep(0.1)
 
 
@@ -132,7 +138,7 @@ def _check_port_is_free(bind: str) -> None:
 
 def _offer_first_key(app: Any, settings: Config) -> None:
     shard = app.shard
-    if shard.keys.list():
+    if shard.keys.all():
         return
     if not sys.stdout.isatty():
         where = f" --data-dir {settings.folder}"
@@ -153,10 +159,14 @@ def keys() -> None:
 
 @keys.command("create")
 @click.argument("name")
-@click.option("--scope", "scopes", multiple=True, metavar="S", help="A scope, such as read:status; repeat for more.")
+@click.option(
+    "--scope", "scopes", multiple=True, metavar="S", help="A scope, such as read:status; repeat for more."
+)
 @click.option("--all-scopes", is_flag=True, help="Every scope there is now, those of enabled plugins too.")
 @click.option("--bundle", type=click.Choice(["dashboard", "bot", "ops"]), help="A usual set of scopes.")
-@click.option("--expires-days", type=click.FloatRange(min=0, min_open=True), help="End it by itself after N days.")
+@click.option(
+    "--expires-days", type=click.FloatRange(min=0, min_open=True), help="End it by itself after N days."
+)
 @as_json
 @with_config
 def create_key(
@@ -201,7 +211,7 @@ def create_key(
 def list_keys(settings: Config, as_json: bool) -> None:
     """List all keys with their state; never their secrets."""
     with opened(settings) as app:
-        found = app.shard.keys.list()
+        found = app.shard.keys.all()
     if as_json:
         say([_key_facts(key) for key in found])
         return

@@ -40,35 +40,35 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     pass
 
 
-class GuildSettings(_Table):
+class GuildSettings(_Table, frozen=True):
     id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.:-]{0,64}$")] = ""
     name: Annotated[str, msgspec.Meta(max_length=64)] = ""
 
 
-class ServerSettings(_Table):
+class ServerSettings(_Table, frozen=True):
     bind: str = "127.0.0.1:25588"
     public_url: str = ""
     trusted_proxies: tuple[str, ...] = ()
     workers: Literal[1] = 1
 
 
-class LimitSettings(_Table):
+class LimitSettings(_Table, frozen=True):
     default: Rate = Rate(120, 60)
     acars: Rate = Rate(1, 60)
     auth_failures: Rate = Rate(30, 60)
 
 
-class EventSettings(_Table):
+class EventSettings(_Table, frozen=True):
     keep_hours: Annotated[int, msgspec.Meta(ge=1)] = 24
     keep_count: Annotated[int, msgspec.Meta(ge=1)] = 100_000
 
 
-class CentralSettings(_Table):
+class CentralSettings(_Table, frozen=True):
     premium: bool = True
     max_nets: Annotated[int, msgspec.Meta(ge=1, le=50)] = 50
 
 
-class PluginSettings(_Table):
+class PluginSettings(_Table, frozen=True):
     """`enabled` None runs every bundled plugin and each file in `dir`; `tables` are [plugins.<name>]."""
 
     enabled: tuple[str, ...] | None = None
@@ -76,7 +76,7 @@ class PluginSettings(_Table):
     tables: dict[str, dict[str, Any]] = {}
 
 
-class Config(_Table):
+class Config(_Table, frozen=True):
     """All settings of one shard, as they are in force."""
 
     data_dir: str = "./shard-data"

@@ -1,10 +1,10 @@
-"""From a WSGI request to its answer: host, route, key, scope, limit, body, view; every error becomes a problem document."""
+"""From a WSGI request to its answer: host, route, key, scope, limit, body, view; errors become problem documents."""
 
 import logging
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -25,12 +25,13 @@ from .routes import Answer, Call, Route
 from .writes import Rendered, Write
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse
+
     from .app import LeanContext, ShardApp
 
 log = logging.getLogger("shardapi.http")
 
 Headers = list[tuple[str, str]]
-StartResponse = Callable[[str, Headers], Any]
 
 ENCODE = msgspec.json.Encoder().encode
 STATUS = {code: f"{code} {phrase}" for code, phrase in HTTP_STATUS_CODES.items()}
@@ -49,7 +50,7 @@ class Dispatcher:
         self._host = urlsplit(self.shard.config.server.public_url).netloc.lower()
         self._proxies = [ip_network(one, strict=False) for one in self.shard.config.server.trusted_proxies]
 
-    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    def __call__(self, environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
         began = time.perf_counter()
         call = Call(self.shard, environ)
         given = environ.get("HTTP_X_REQUEST_ID")
@@ -71,7 +72,7 @@ class Dispatcher:
         self._account(call, status, code, began)
         if response is not None:
             response.headers.extend([("X-Request-Id", call.request_id), *call.headers])
-            return response(environ, start_response)  # type: ignore[no-any-return]
+            return response(environ, start_response)
         start_response(STATUS[status], headers)
         return [body]
 
@@ -83,7 +84,8 @@ class Dispatcher:
         if not forwarded or not self._trusted(peer):
             return peer
         hops = [hop.strip() for hop in forwarded.split(",")]
-        return next((hop for hop in reversed(hops) if not self._trusted(hop)), hops[0])[:64]
+        client: str = next((hop for hop in reversed(hops) if not self._trusted(hop)), hops[0])
+        return client[:64]
 
     def _trusted(self, address: str) -> bool:
         if not address:
@@ -218,4 +220,3 @@ class Dispatcher:
             self.shard.audit.note_failure(call.address, row_of(call, status, code))
         elif call.key is not None and (code or call.write is None or not call.write.recorded):
             self.shard.audit.note(row_of(call, status, code))
-

@@ -38,28 +38,28 @@ class Logged(NamedTuple):
         return msgspec.json.decode(line, type=dict[str, Any])
 
 
-class UserJoined(Frozen, kw_only=True):
+class UserJoined(Frozen, frozen=True, kw_only=True):
     user_id: str
     display_name: str
     transport: str
     nets: tuple[int, ...]
 
 
-class UserLeft(Frozen, kw_only=True):
+class UserLeft(Frozen, frozen=True, kw_only=True):
     user_id: str
     display_name: str
     transport: str
     reason: str
 
 
-class PttStart(Frozen, kw_only=True):
+class PttStart(Frozen, frozen=True, kw_only=True):
     user_id: str
     display_name: str
     net_id: int
     net_uid: str
 
 
-class PttStop(Frozen, kw_only=True):
+class PttStop(Frozen, frozen=True, kw_only=True):
     user_id: str
     display_name: str
     net_id: int
@@ -68,7 +68,7 @@ class PttStop(Frozen, kw_only=True):
     duration_ms: int
 
 
-class Gap(Frozen, kw_only=True):
+class Gap(Frozen, frozen=True, kw_only=True):
     requested: str
     oldest: str
 
@@ -83,7 +83,9 @@ CORE_EVENTS = (
     EventType("assignments.changed", AssignmentsChanged, "Who is assigned to a net changed."),
     EventType("config.changed", ConfigChanged, "Nets, rules, features, presets or the archive changed."),
 )
-GAP = EventType("stream.gap", Gap, "Events before the one named by the id are not kept: read the state again.")
+GAP = EventType(
+    "stream.gap", Gap, "Events before the one named by the id are not kept: read the state again."
+)
 
 
 class EventLog:
@@ -150,12 +152,16 @@ class EventLog:
             " WHERE guild = ? AND number > ? AND number <= ? ORDER BY number LIMIT ?",
             (self.guild_id, after, upto, limit),
         )
-        return [Logged(number, type_, net, self.block(number, type_, at, data)) for number, type_, net, at, data in found]
+        return [
+            Logged(number, type_, net, self.block(number, type_, at, data))
+            for number, type_, net, at, data in found
+        ]
 
     def place_before_last(self, count: int) -> int:
         """The number after which the last so many events stand; runs inside `Store.read`."""
         row = one(
-            "SELECT number FROM event WHERE guild = ? ORDER BY number DESC LIMIT 1 OFFSET ?", (self.guild_id, count)
+            "SELECT number FROM event WHERE guild = ? ORDER BY number DESC LIMIT 1 OFFSET ?",
+            (self.guild_id, count),
         )
         return row[0] if row else 0
 
@@ -299,5 +305,3 @@ def left_open(guild_id: str) -> list[Event]:
 def matches(type_: str, patterns: Sequence[str]) -> bool:
     """Whether an event type is named by one of the patterns, such as "user.*"."""
     return any(fnmatch.fnmatchcase(type_, pattern) for pattern in patterns)
-
-

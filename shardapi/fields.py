@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 from msgspec import Meta
 
 from .errors import INVALID_VALUE, FieldError
-from .guild import PUBLIC_SLOT, GLOBAL_SLOT
+from .guild import GLOBAL_SLOT, PUBLIC_SLOT
 from .routes import Body
 
 CONTROLS = r"\x00-\x1f\x7f-\x9f"
@@ -29,14 +29,18 @@ Name = Annotated[
     ),
 ]
 NetUid = Annotated[str, Meta(max_length=64, examples=["net_jmqbkeg5s74cjkezqybwkhny"])]
-NetId = Annotated[int, Meta(ge=1, le=GLOBAL_SLOT, description=f"A live slot; {PUBLIC_SLOT} is the Public Net")]
+NetId = Annotated[
+    int, Meta(ge=1, le=GLOBAL_SLOT, description=f"A live slot; {PUBLIC_SLOT} is the Public Net")
+]
 
 
 def clean_name(text: str, path: str = "name") -> str:
     """The name without the space around it. Raises invalid_value for . and .."""
     name = text.strip()
     if name in (".", ".."):
-        raise INVALID_VALUE(f'A name cannot be "{name}".', errors=(FieldError(path, "Expected another name"),))
+        raise INVALID_VALUE(
+            f'A name cannot be "{name}".', errors=(FieldError(path, "Expected another name"),)
+        )
     return name
 
 

@@ -33,7 +33,7 @@ class Frozen(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """A value that is replaced, never changed."""
 
 
-class Net(Frozen, kw_only=True):
+class Net(Frozen, frozen=True, kw_only=True):
     """An active net: a persistent uid in a live slot, and the uids of the nets it relays to."""
 
     uid: str
@@ -42,26 +42,26 @@ class Net(Frozen, kw_only=True):
     relays: tuple[str, ...] = ()
 
 
-class Assignment(Frozen, kw_only=True):
+class Assignment(Frozen, frozen=True, kw_only=True):
     """Why a user is on a net: by hand, until a time (ms, 0 = none), or both."""
 
     manual: bool = False
     until: int = 0
 
 
-class PublicNet(Frozen, kw_only=True):
+class PublicNet(Frozen, frozen=True, kw_only=True):
     enabled: bool = False
     name: str = PUBLIC_NAME
     role_ids: tuple[str, ...] = ()
 
 
-class OrgLink(Frozen, kw_only=True):
+class OrgLink(Frozen, frozen=True, kw_only=True):
     enabled: bool = False
     role_ids: tuple[str, ...] = ()
     net_uid: str = ""
 
 
-class Features(Frozen, kw_only=True):
+class Features(Frozen, frozen=True, kw_only=True):
     max_nets: int = 50
     global_ptt_enabled: bool = False
     acars_enabled: bool = True
@@ -69,14 +69,14 @@ class Features(Frozen, kw_only=True):
     org_link: OrgLink = OrgLink()
 
 
-class Rule(Frozen, kw_only=True):
+class Rule(Frozen, frozen=True, kw_only=True):
     """Everyone who holds the role is on these nets."""
 
     role_id: str
     net_uids: tuple[str, ...]
 
 
-class Guild(Frozen, kw_only=True):
+class Guild(Frozen, frozen=True, kw_only=True):
     """All that a write can change, at one version. `freed` orders the used slots by when they fell free."""
 
     id: str
@@ -152,7 +152,7 @@ class Event(msgspec.Struct, frozen=True):
     at: int = 0
 
 
-class ConfigChanged(Frozen, kw_only=True):
+class ConfigChanged(Frozen, frozen=True, kw_only=True):
     action: str
     version: int
     key_id: str | UnsetType = UNSET
@@ -160,7 +160,7 @@ class ConfigChanged(Frozen, kw_only=True):
     preset: str | UnsetType = UNSET
 
 
-class AssignmentsChanged(Frozen, kw_only=True):
+class AssignmentsChanged(Frozen, frozen=True, kw_only=True):
     source: str
     action: str
     user_id: str | UnsetType = UNSET
@@ -170,7 +170,7 @@ class AssignmentsChanged(Frozen, kw_only=True):
     count: int | UnsetType = UNSET
 
 
-class OperationChanged(Frozen, kw_only=True):
+class OperationChanged(Frozen, frozen=True, kw_only=True):
     open: bool
     key_id: str | UnsetType = UNSET
 
@@ -178,7 +178,7 @@ class OperationChanged(Frozen, kw_only=True):
 # -- commands
 
 
-class Archived(Frozen, kw_only=True):
+class Archived(Frozen, frozen=True, kw_only=True):
     """What an active net leaves in the catalogue when it is removed."""
 
     uid: str
@@ -201,7 +201,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     skipped: tuple[str, ...] = ()
 
 
-class Command(Frozen, kw_only=True):
+class Command(Frozen, frozen=True, kw_only=True):
     """A change to the guild; `by` is the id of the key that asked, "" for the shard itself."""
 
     by: str = ""
@@ -215,14 +215,14 @@ class Command(Frozen, kw_only=True):
         return (Event("config.changed", data, uid or ""),)
 
 
-class NetCommand(Command, kw_only=True):
+class NetCommand(Command, frozen=True, kw_only=True):
     """A command about one net, named by uid, by slot, or by both."""
 
     uid: str = ""
     slot: int = 0
 
 
-class CreateNet(Command, kw_only=True):
+class CreateNet(Command, frozen=True, kw_only=True):
     """A new net in the slot that was freed longest ago; never-used slots first, lowest first."""
 
     uid: str
@@ -233,7 +233,7 @@ class CreateNet(Command, kw_only=True):
         return Change(guild=guild, events=self._config(guild, "net.create", net.uid), net=net)
 
 
-class RestoreNet(Command, kw_only=True):
+class RestoreNet(Command, frozen=True, kw_only=True):
     """An archived net made active again: the same uid, a fresh slot, what still exists of its links."""
 
     entry: Archived
@@ -290,7 +290,7 @@ def _occupy(guild: Guild, uid: str, name: str) -> tuple[Guild, Net]:
     return replace(guild, nets={**guild.nets, uid: net}, freed=freed), net
 
 
-class RenameNet(NetCommand, kw_only=True):
+class RenameNet(NetCommand, frozen=True, kw_only=True):
     name: str
 
     def apply(self, guild: Guild) -> Change:
@@ -302,7 +302,7 @@ class RenameNet(NetCommand, kw_only=True):
         return Change(guild=guild, events=self._config(guild, "net.rename", net.uid), net=net)
 
 
-class RemoveNet(NetCommand, kw_only=True):
+class RemoveNet(NetCommand, frozen=True, kw_only=True):
     """Take a net out of its slot, with every link to it; what it was goes into the catalogue."""
 
     def apply(self, guild: Guild) -> Change:
@@ -348,7 +348,7 @@ def _without(guild: Guild, net: Net) -> Guild:
     )
 
 
-class Assign(NetCommand, kw_only=True):
+class Assign(NetCommand, frozen=True, kw_only=True):
     """Put one user on a net: by hand, or until a time (ms); a repeat keeps the later end."""
 
     user_id: str
@@ -365,7 +365,7 @@ class Assign(NetCommand, kw_only=True):
         return _assigned(self, guild, net, after, source, "assign")
 
 
-class Unassign(NetCommand, kw_only=True):
+class Unassign(NetCommand, frozen=True, kw_only=True):
     """End a user's manual and temporary assignment to a net."""
 
     user_id: str
@@ -375,7 +375,7 @@ class Unassign(NetCommand, kw_only=True):
         return _assigned(self, guild, net, Assignment(), "api", "unassign")
 
 
-class EndTemporary(Command, kw_only=True):
+class EndTemporary(Command, frozen=True, kw_only=True):
     """End a temporary assignment that was due by `at`; nothing if a later end was set meanwhile."""
 
     uid: str
@@ -403,7 +403,9 @@ def _assigned(
     if before == after:
         return Change(guild=guild, changed=False, net=net, user_id=user, until=after.until)
     users = {**users, user: after} if after.manual or after.until else _drop(users, user)
-    guild = replace(guild, members={**guild.members, net.uid: users} if users else _drop(guild.members, net.uid))
+    guild = replace(
+        guild, members={**guild.members, net.uid: users} if users else _drop(guild.members, net.uid)
+    )
     events: tuple[Event, ...] = ()
     if action == "assign" or not after.manual:
         data = AssignmentsChanged(
@@ -422,7 +424,7 @@ def _drop(mapping: Mapping[K, V], key: K) -> dict[K, V]:
     return {one: value for one, value in mapping.items() if one != key}
 
 
-class SetOperation(Command, kw_only=True):
+class SetOperation(Command, frozen=True, kw_only=True):
     open: bool
 
     def apply(self, guild: Guild) -> Change:
@@ -433,7 +435,7 @@ class SetOperation(Command, kw_only=True):
         return Change(guild=replace(guild, operation_open=self.open), events=(event,))
 
 
-class SetRules(Command, kw_only=True):
+class SetRules(Command, frozen=True, kw_only=True):
     """Replace all rules; every net they name must be active."""
 
     rules: tuple[Rule, ...]
@@ -448,7 +450,7 @@ class SetRules(Command, kw_only=True):
         return Change(guild=guild, events=self._config(guild, "rules.set"))
 
 
-class SetFeatures(Command, kw_only=True):
+class SetFeatures(Command, frozen=True, kw_only=True):
     """Replace the features as a whole; `ceiling` is what central grants at most."""
 
     features: Features
@@ -471,7 +473,7 @@ class SetFeatures(Command, kw_only=True):
         return Change(guild=guild, events=self._config(guild, "features.set"))
 
 
-class SetPublicNet(Command, kw_only=True):
+class SetPublicNet(Command, frozen=True, kw_only=True):
     """Replace the Public Net's visibility, name and gates; `action` names the call that did it."""
 
     public_net: PublicNet

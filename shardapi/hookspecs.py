@@ -29,7 +29,7 @@ def shardapi_events() -> "list[EventType]":  # type: ignore[empty-body]
 
 @hookspec
 def shardapi_subscribers(app: "ShardApp") -> "list[Callable[[int], None]]":  # type: ignore[empty-body]
-    """Called after each commit with the newest event's number; each alone in its greenlet, a late one is called once."""
+    """Called after commits with the newest event's number, each in its own greenlet; a late one is called once."""
 
 
 @hookspec

@@ -21,6 +21,7 @@ class ApiKey(Model):
 
 
 class Audit(Model):
+    id = peewee.AutoField()
     guild = peewee.TextField()
     at = peewee.IntegerField()
     key_id = peewee.TextField()
@@ -165,7 +166,10 @@ def save_guild(before: Guild, after: Guild) -> None:
 
 
 def _save_nets(before: Guild, after: Guild) -> None:
-    many("DELETE FROM net WHERE guild = ? AND uid = ?", [(after.id, uid) for uid in before.nets if uid not in after.nets])
+    many(
+        "DELETE FROM net WHERE guild = ? AND uid = ?",
+        [(after.id, uid) for uid in before.nets if uid not in after.nets],
+    )
     changed = (net for uid, net in after.nets.items() if before.nets.get(uid) is not net)
     many(
         "INSERT OR REPLACE INTO net VALUES (?, ?, ?, ?, ?)",

@@ -50,7 +50,9 @@ LIMIT_HEADERS = {
 
 def document(shard: "Shard") -> dict[str, Any]:
     """The whole document: paths, schemas, errors, security."""
-    routes = [route for route in shard.plugins.routes if not route.websocket and route.rule.startswith("/api/")]
+    routes = [
+        route for route in shard.plugins.routes if not route.websocket and route.rule.startswith("/api/")
+    ]
     schemas = _schemas(routes)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
@@ -192,8 +194,13 @@ def _responses(route: Route) -> dict[str, Any]:
         schema = {"$ref": SCHEMAS.format(name=route.answer.__name__)}
     elif route.media_type == "application/json":
         schema = {"type": "object"}
-    headers = {} if route.scope == PUBLIC else {name: _header(name) for name in LIMIT_HEADERS}
-    headers["X-Request-Id"] = {"description": "This call's id, in the log and the audit too.", "schema": {"type": "string"}}
+    headers: dict[str, Any] = {}
+    if route.scope != PUBLIC:
+        headers = {name: _header(name) for name in LIMIT_HEADERS}
+    headers["X-Request-Id"] = {
+        "description": "This call's id, in the log and the audit too.",
+        "schema": {"type": "string"},
+    }
     if route.etag:
         headers["ETag"] = {"description": "The config version.", "schema": {"type": "string"}}
     answers: dict[str, Any] = {

@@ -54,7 +54,9 @@ class _Candidate(NamedTuple):
         if self.entry is not None:
             dist = self.entry.dist
             module = self.entry.load()
-            return Plugin(self.name, module, dist.name if dist else "", dist.version if dist else "", self.bundled)
+            return Plugin(
+                self.name, module, dist.name if dist else "", dist.version if dist else "", self.bundled
+            )
         assert self.file is not None
         spec = importlib.util.spec_from_file_location(f"shardapi_file_{self.name}", self.file)
         assert spec is not None and spec.loader is not None
@@ -163,9 +165,7 @@ class Plugins:
         for route in routes.declared:
             other = taken.get((route.method, route.rule))
             if other is not None:
-                raise ConfigError(
-                    f"plugin {plugin}: {route.method} {route.rule} is taken by {other.plugin}"
-                )
+                raise ConfigError(f"plugin {plugin}: {route.method} {route.rule} is taken by {other.plugin}")
             known = {**SCOPES, **routes.scopes}
             if route.scope != PUBLIC and route.scope not in known:
                 raise ConfigError(f"plugin {plugin}: {route.name} needs the unknown scope {route.scope}")

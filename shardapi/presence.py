@@ -83,7 +83,7 @@ class User:
         return self.identity.user_id
 
 
-class ConfigNet(Frozen, kw_only=True):
+class ConfigNet(Frozen, frozen=True, kw_only=True):
     id: int
     uid: str
     net_uid: str
@@ -91,7 +91,7 @@ class ConfigNet(Frozen, kw_only=True):
     assigned: bool
 
 
-class FeatureFlags(Frozen, kw_only=True):
+class FeatureFlags(Frozen, frozen=True, kw_only=True):
     """The features as every answer shows them."""
 
     max_nets: int
@@ -106,7 +106,7 @@ class FeatureFlags(Frozen, kw_only=True):
         return cls(**msgspec.structs.asdict(guild.features), public_net=guild.public_net)
 
 
-class OperatorConfig(Frozen, kw_only=True):
+class OperatorConfig(Frozen, frozen=True, kw_only=True):
     """What an operator's client needs to know: the nets, and which of them are theirs."""
 
     version: int

@@ -1,7 +1,7 @@
 """Routes: one declaration gives a call its scope, limit, schemas, audit and place in the OpenAPI document."""
 
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -64,7 +64,7 @@ class Call:
     def __init__(self, shard: Any, environ: dict[str, Any]) -> None:
         self.shard, self.environ = shard, environ
         self.route: Route | None = None
-        self.path_args: dict[str, Any] = {}
+        self.path_args: Mapping[str, Any] = {}
         self.key: Key | None = None
         self.request_id = self.address = ""
         self.headers: tuple[tuple[str, str], ...] = ()
@@ -178,7 +178,9 @@ class Routes(flask.Blueprint):
                 answer=answer,
                 media_type=media_type,
                 errors=tuple(errors),
-                path_types={name: kind for name, kind in hints.items() if f"<{name}>" in rule.replace(":", "<")},
+                path_types={
+                    name: kind for name, kind in hints.items() if f"<{name}>" in rule.replace(":", "<")
+                },
                 etag=etag,
                 websocket=websocket,
                 examples=examples or {},

@@ -124,14 +124,16 @@ class Shard:
     def _close_what_a_crash_left_open(self) -> None:
         events = self.store.read(lambda: left_open(self.guild_id))
         if events:
-            log.warning("the last run ended without a farewell: %d joins and transmissions closed", len(events))
+            log.warning(
+                "the last run ended without a farewell: %d joins and transmissions closed", len(events)
+            )
             self.writer.append(events)
 
     def _stay_alive(self) -> None:
         while True:
             gevent.sleep(ALIVE_SECONDS)
             if self.presence.users and not self.writer.troubled:
-                self._try("note that the shard is alive", lambda: self.writer.write(self._note_alive))
+                self._try("note that the shard is alive", self._note_alive)
 
     def _note_alive(self) -> None:
         many("UPDATE guild SET alive_at = ? WHERE id = ?", [(clock.now(), self.guild_id)])
@@ -148,14 +150,13 @@ class Shard:
         keep = self.config.events
         while True:
             gevent.sleep(HOUSEKEEPING_SECONDS)
-            forget = self.log.prune(keep.keep_hours, keep.keep_count)
-            for what, job in (("prune events", forget), ("prune kept answers", writes.prune)):
-                self._try(what, lambda job=job: self.writer.write(job))
+            self._try("prune events", self.log.prune(keep.keep_hours, keep.keep_count))
+            self._try("prune kept answers", writes.prune)
             self._try("prune the audit", self.audit.prune)
 
-    def _try(self, what: str, job: Callable[[], Any]) -> None:
+    def _try(self, what: str, write: Callable[[], Any]) -> None:
         try:
-            job()
+            self.writer.write(write)
         except Exception as error:
             log.warning("could not %s: %s", what, error)
 
@@ -166,7 +167,7 @@ class Shard:
             task.kill(block=False)
         self.hub.close()
         self.presence.close("restart")
-        self._try("write the last events", lambda: self.writer.append(()))
+        self._try("write the last events", lambda: None)
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -174,7 +175,10 @@ class Shard:
     def close(self) -> None:
         """Retire, write what waits, and close the store."""
         self.retire()
-        self._try("write the last audit rows", self.audit.flush)
+        try:
+            self.audit.flush()
+        except Exception as error:
+            log.warning("the last audit rows are lost: %s", error)
         self.writer.stop()
         self.store.close()
 

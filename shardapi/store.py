@@ -46,7 +46,7 @@ class _Current(peewee.DatabaseProxy):
 database = _Current()
 
 
-class Model(peewee.Model):  # type: ignore[misc]
+class Model(peewee.Model):
     """A table of the store; its queries run inside `Store.read` or `Store.write` and nowhere else."""
 
     class Meta:
@@ -67,13 +67,15 @@ class Store:
 
     def read(self, fn: Callable[[], T]) -> T:
         """Run fn with a reading connection, in a thread; other greenlets go on meanwhile."""
-        return _unpack(self._readers.apply(self._call, (fn, True)))
+        answer: T = _unpack(self._readers.apply(self._call, (fn, True)))
+        return answer
 
     def execute(self, fn: Callable[[], T]) -> T:
-        """Run fn alone on the writing connection, in its thread. What must be one transaction goes to the writer."""
-        return _unpack(self._writer.apply(self._call, (fn, False)))
+        """Run fn on the writing connection, in its thread; what must be one transaction goes to the writer."""
+        answer: T = _unpack(self._writer.apply(self._call, (fn, False)))
+        return answer
 
-    def _call(self, fn: Callable[[], T], reading: bool) -> T | Exception:
+    def _call(self, fn: Callable[[], T], reading: bool) -> "T | _Raised":
         try:
             with self._connection(reading):
                 return fn()
@@ -86,7 +88,7 @@ class Store:
         db = mine.get(self)
         if db is None:
             db = mine[self] = peewee.SqliteDatabase(
-                self.path,
+                str(self.path),
                 pragmas=READ_PRAGMAS if reading else PRAGMAS,
                 lock_type="IMMEDIATE",
                 thread_safe=False,
@@ -207,5 +209,3 @@ def create_private(path: Path, content: bytes) -> bool:
         file.flush()
         os.fsync(handle)
     return True
-
-

@@ -125,7 +125,9 @@ class Server:
             except OSError as error:
                 last = error
             time.sleep(0.02)
-        raise Failed(f"waited {seconds} s in vain for {what or condition} ({last})\n" + "\n".join(self.log[-20:]))
+        raise Failed(
+            f"waited {seconds} s in vain for {what or condition} ({last})\n" + "\n".join(self.log[-20:])
+        )
 
     def command(self, *arguments: str) -> Any:
         """Run a `shardapi` command on this data folder with --json; returns what it printed."""
@@ -167,7 +169,9 @@ class Server:
         if "api" not in path and not path.startswith(("/health", "/ready", "/ws")):
             path = "/api/v1" + path
         session = options.pop("session", requests)
-        answer: requests.Response = session.request(method, self.url + path, data=data, headers=sent, **options)
+        answer: requests.Response = session.request(
+            method, self.url + path, data=data, headers=sent, **options
+        )
         return answer
 
     def get(self, path: str, **options: Any) -> "requests.Response":
@@ -223,7 +227,9 @@ class Operator:
         deadline = time.monotonic() + seconds
         while True:
             message = self.receive(max(0.01, deadline - time.monotonic()))
-            inner = {**message, **message.get("data", {})} if isinstance(message.get("data"), dict) else message
+            inner = (
+                {**message, **message.get("data", {})} if isinstance(message.get("data"), dict) else message
+            )
             if message["type"] == kind and all(inner.get(name) == value for name, value in members.items()):
                 return message
 

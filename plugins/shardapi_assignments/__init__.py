@@ -5,7 +5,20 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from shardapi import Answer, ApiError, Body, Key, Routes, Shard, ShardApp, Write, Written, clock, errors, hookimpl
+from shardapi import (
+    Answer,
+    ApiError,
+    Body,
+    Key,
+    Routes,
+    Shard,
+    ShardApp,
+    Write,
+    Written,
+    clock,
+    errors,
+    hookimpl,
+)
 from shardapi.central import Outcome, Refused
 from shardapi.clock import iso
 from shardapi.errors import FieldError
@@ -265,9 +278,7 @@ def _checked(body: BulkBody) -> Items:
 
 
 def _results(items: Items, results: list[Change | ApiError]) -> list[BulkResult]:
-    return [
-        _result(item, action, result) for (item, action), result in zip(items, results, strict=True)
-    ]
+    return [_result(item, action, result) for (item, action), result in zip(items, results, strict=True)]
 
 
 def _result(item: BulkItem, action: Action, result: Change | ApiError) -> BulkResult:

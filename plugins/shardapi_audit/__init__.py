@@ -14,7 +14,9 @@ audit = Routes("audit")
 
 class AuditQuery(Query, kw_only=True):
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
-    before: Annotated[int, Meta(ge=0, le=2**63 - 1, description="Only entries older than this id")] | None = None
+    before: Annotated[int, Meta(ge=0, le=2**63 - 1, description="Only entries older than this id")] | None = (
+        None
+    )
 
 
 class Entry(msgspec.Struct, rename="camel", kw_only=True):

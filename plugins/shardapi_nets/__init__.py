@@ -2,8 +2,19 @@
 
 import msgspec
 
-from shardapi import ApiError, Body, Routes, Shard, ShardApp, Write, Written, hookimpl
-from shardapi import catalogue, clock, errors
+from shardapi import (
+    ApiError,
+    Body,
+    Routes,
+    Shard,
+    ShardApp,
+    Write,
+    Written,
+    catalogue,
+    clock,
+    errors,
+    hookimpl,
+)
 from shardapi.catalogue import Entry
 from shardapi.central import Outcome
 from shardapi.fields import Name, NetRef, clean_name, named_in_path
@@ -43,7 +54,9 @@ class NetRemoved(Written, kw_only=True):
     entry: Entry | None
 
 
-@nets.post("/nets", scope="write:nets", errors=[errors.NO_FREE_SLOT], examples={"body": {"name": "Strike Net"}})
+@nets.post(
+    "/nets", scope="write:nets", errors=[errors.NO_FREE_SLOT], examples={"body": {"name": "Strike Net"}}
+)
 def create(body: CreateBody, write: Write) -> NetWritten:
     """Create a net in the slot that was freed longest ago; answers its slot and its persistent uid."""
     command = CreateNet(uid=write.mint(), name=clean_name(body.name), by=write.by)
@@ -91,7 +104,9 @@ def _remove(uid: str, slot: int, write: Write, shard: Shard) -> NetRemoved:
         net, archived = _net(outcome), outcome.results[0].archived  # type: ignore[union-attr]
         assert archived is not None
         if write.dry_run:
-            entry = shard.store.read(lambda: catalogue.preview(shard.guild_id, archived, clock.now()))
+            entry: Entry | None = shard.store.read(
+                lambda: catalogue.preview(shard.guild_id, archived, clock.now())
+            )
         else:
             entry = catalogue.find(shard.guild_id, net.uid)
         return NetRemoved(action="net.remove", net_id=net.slot, net_uid=net.uid, archived=True, entry=entry)
