@@ -1,15 +1,75 @@
-"""What all tests share."""
+"""What all tests share: the two sizes they come in, and what they need of the machine."""
+
+import glob
+import operator
+import os
+import shutil
+from collections.abc import Callable
 
 import pytest
+
+COMPARISONS = {"==": operator.eq, "<=": operator.le, ">=": operator.ge}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The size that tests which come in two sizes run at."""
-    parser.addoption("--size", choices=("ci", "soak"), default="ci", help="how long and large a test may be")
+    parser.addoption("--size", choices=("ci", "soak"), help="how long and large a test may be (default: ci)")
+
+
+def chosen_size(config: pytest.Config) -> str:
+    """The size to run at: --size, else `soak` where -m names it, else `ci`."""
+    named = config.getoption("markexpr") == "soak"
+    return str(config.getoption("size") or ("soak" if named else "ci"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark every test with two sizes, so that -m finds it; leave out what comes in the other size only."""
+    full, kept, left_out = chosen_size(config) == "soak", [], []
+    for item in items:
+        if "size" in getattr(item, "fixturenames", ()):
+            item.add_marker("soak")
+            kept.append(item)
+        elif full or item.get_closest_marker("soak") is None:
+            kept.append(item)
+        else:
+            left_out.append(item)
+    items[:] = kept
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what this machine lacks the means for, and say so; in CI that is a failure."""
+    missing = [
+        f"{name} of a Debian package"
+        for marker in item.iter_markers("debian")
+        for name in marker.args
+        if not (glob.glob(name) if "/" in name else shutil.which(name))
+    ]
+    if item.get_closest_marker("root") is not None and os.geteuid() != 0:
+        missing.append("root")
+    if missing:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"needs {', '.join(missing)}")
 
 
 @pytest.fixture(scope="session")
 def size(request: pytest.FixtureRequest) -> str:
-    """The size to run at, `ci` or `soak`; choosing the tests marked soak chooses the size."""
-    chosen = request.config.getoption("markexpr") == "soak"
-    return "soak" if chosen else str(request.config.getoption("size"))
+    """The size to run at, `ci` or `soak`."""
+    return chosen_size(request.config)
+
+
+@pytest.fixture
+def figure(size: str, capsys: pytest.CaptureFixture[str]) -> Callable[[str, float, str], None]:
+    """Hold a figure to a target such as "<= 0"; at full size it is printed too: `id figure target pass|fail`."""
+
+    def hold(name: str, value: float, target: str) -> None:
+        comparison, _, bound = target.partition(" ")
+        passed = COMPARISONS[comparison](value, float(bound))
+        if size == "soak":
+            with capsys.disabled():
+                print(f"\n{name} {value:g} {target.replace(' ', '')} {'pass' if passed else 'fail'}", flush=True)
+        assert passed, f"{name} is {value:g}, not {target}"
+
+    return hold
