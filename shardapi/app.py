@@ -1,6 +1,7 @@
 """The application: a shard, its plugins, and the way in."""
 
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -63,13 +64,18 @@ class LeanContext(RequestContext):
     """Flask's contexts around a view, less the session and URL matching that a declared route does not need."""
 
     def __init__(self, app: ShardApp, call: Call) -> None:
-        request = app.request_class(call.environ)
-        request.json_module = app.json
-        request.view_args = dict(call.path_args)
-        self.app, self.request, self.flashes = app, request, None
+        self.app, self.call, self.flashes = app, call, None
         self.url_adapter = app.dispatch.adapter
         self._session = None
         self._after_request_functions = []
+
+    @cached_property
+    def request(self) -> flask.Request:  # type: ignore[override]
+        """Flask's request, made when a view asks for it."""
+        request = self.app.request_class(self.call.environ)
+        request.json_module = self.app.json
+        request.view_args = dict(self.call.path_args)
+        return request
 
     def __enter__(self) -> "LeanContext":
         self._tokens = _cv_app.set(AppContext(self.app)), _cv_request.set(self)

@@ -15,6 +15,7 @@ def _second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+@lru_cache(maxsize=64)
 def iso(ms: int) -> str:
     """ISO-8601 UTC with milliseconds and Z; "" for 0, which stands for a time that is not set."""
     return f"{_second(ms // 1000)}.{ms % 1000:03d}Z" if ms else ""

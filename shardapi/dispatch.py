@@ -1,5 +1,6 @@
 """From a WSGI request to its answer: host, route, key, scope, limit, body, view; errors become problem documents."""
 
+import itertools
 import logging
 import re
 import secrets
@@ -46,6 +47,8 @@ class Dispatcher:
         self.app, self.shard, self.context = app, app.shard, context
         self.routes = {route.name: route for route in app.shard.plugins.routes}
         self.adapter = app.url_map.bind("shard")
+        process = secrets.token_hex(6)
+        self._request_ids = (f"{process}{number:x}" for number in itertools.count(0x1000))
         self._plain: dict[tuple[str, str], Route] = {}
         self._host = urlsplit(self.shard.config.server.public_url).netloc.lower()
         self._proxies = [ip_network(one, strict=False) for one in self.shard.config.server.trusted_proxies]
@@ -54,7 +57,7 @@ class Dispatcher:
         began = time.perf_counter()
         call = Call(self.shard, environ)
         given = environ.get("HTTP_X_REQUEST_ID")
-        call.request_id = given if given and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        call.request_id = given if given and _REQUEST_ID.fullmatch(given) else next(self._request_ids)
         code = ""
         try:
             call.address = self._client_address(environ)

@@ -1,7 +1,7 @@
 """The event log: what happened, in order, kept on disk; everything that tells the outside reads from here."""
 
 import fnmatch
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import gevent.event
@@ -23,7 +23,7 @@ class EventType(NamedTuple):
     summary: str
 
 
-class Logged(NamedTuple):
+class Logged(msgspec.Struct, frozen=True, gc=False):
     """One event of the log as it is on disk; numbers ascend, with gaps."""
 
     number: int
@@ -96,13 +96,26 @@ class EventLog:
         self.types = {type_.name: type_ for type_ in CORE_EVENTS}
         self.on_commit: list[Callable[[Sequence[Logged]], None]] = []
         self.epoch, self.oldest, self.newest = "", 1, 0
+        self.open: dict[tuple[str, ...], int] = {}
         self._news = gevent.event.Event()
-        store.execute(self._read_bounds)
+        store.execute(self._read)
+
+    def _read(self) -> None:
+        self.epoch = one("SELECT value FROM meta WHERE name = 'epoch'")[0]
+        self._read_bounds()
+        for number, data in rows(
+            "SELECT number, data FROM event JOIN open_event USING (number) WHERE open_event.guild = ?",
+            (self.guild_id,),
+        ):
+            said = msgspec.json.decode(data)
+            self.open[(said["userId"], said["netUid"]) if "netUid" in said else (said["userId"],)] = number
 
     def _read_bounds(self) -> None:
-        self.epoch = one("SELECT value FROM meta WHERE name = 'epoch'")[0]
         pruned = one("SELECT pruned FROM guild WHERE id = ?", (self.guild_id,))[0]
-        first, last = one("SELECT min(number), max(number) FROM event WHERE guild = ?", (self.guild_id,))
+        first, last = one(
+            "SELECT min(number), max(number) FROM event WHERE guild = ? AND number > ?",
+            (self.guild_id, pruned),
+        )
         self.newest = max(last or 0, pruned)
         self.oldest = first or self.newest + 1
 
@@ -201,7 +214,11 @@ class EventLog:
             if held is not None:
                 cutoff = min(cutoff or 0, held)
             if cutoff:
-                many("DELETE FROM event WHERE guild = ? AND number <= ?", [(self.guild_id, cutoff)])
+                many(
+                    "DELETE FROM event WHERE guild = ? AND number <= ?"
+                    " AND number NOT IN (SELECT number FROM open_event)",
+                    [(self.guild_id, cutoff)],
+                )
                 many("UPDATE guild SET pruned = max(pruned, ?) WHERE id = ?", [(cutoff, self.guild_id)])
                 self._read_bounds()
 
@@ -244,62 +261,91 @@ class Follower:
         self.number = number
 
 
-class OpenRows:
-    """Who is joined and who transmits, kept beside the log so that a restart after a crash can close them."""
+class Batch:
+    """Events on their way into the log: numbered, encoded, and what they open and close."""
 
-    def __init__(self, guild_id: str) -> None:
-        self.guild_id = guild_id
-        self._joins: dict[str, bytes | None] = {}
-        self._transmissions: dict[tuple[str, str], tuple[int, bytes] | None] = {}
+    def __init__(self, log: EventLog, last: int, now: int) -> None:
+        self.log, self.last, self.now = log, last, now
+        self.logged: list[Logged] = []
+        self.opened: dict[tuple[str, ...], int] = {}
+        self.closed: list[int] = []
+        self._rows: list[tuple[int, str, str, str, int, bytes]] = []
 
-    def note(self, event: Event, at: int, data: bytes) -> None:
-        """Take one presence event into account."""
-        match event.type:
-            case "user.joined":
-                self._joins[event.data.user_id] = data
-            case "user.left":
-                self._joins[event.data.user_id] = None
-            case "ptt.start":
-                self._transmissions[event.data.user_id, event.data.net_uid] = (at, data)
-            case "ptt.stop":
-                self._transmissions[event.data.user_id, event.data.net_uid] = None
+    def add(self, events: Iterable[Event]) -> None:
+        """Number events in their order; a hot loop, hence the local names."""
+        log, number, now = self.log, self.last, self.now
+        guild, block, encode = log.guild_id, log.block, ENCODER.encode
+        add_row, add_logged = self._rows.append, self.logged.append
+        for event in events:
+            number += 1
+            at, type_, net = event.at or now, event.type, event.net
+            data = encode(event.data)
+            add_row((number, guild, type_, net, at, data))
+            add_logged(Logged(number, type_, net, block(number, type_, at, data)))
+            if type_ in OPENING:
+                self.opened[_what(event)] = number
+            elif type_ in CLOSING:
+                self._close(_what(event))
+        self.last = number
 
-    def save(self, now: int) -> None:
-        """Write the net effect, and that the shard was alive now, inside the running transaction."""
-        if not (self._joins or self._transmissions):
+    def _close(self, what: tuple[str, ...]) -> None:
+        if self.opened.pop(what, None) is None and what in self.log.open:
+            self.closed.append(self.log.open[what])
+
+    def save(self) -> None:
+        """Write it all, inside the running transaction."""
+        if not self._rows:
             return
-        many("UPDATE guild SET alive_at = max(alive_at, ?) WHERE id = ?", [(now, self.guild_id)])
-        if self._joins:
-            gone = [(self.guild_id, user) for user, data in self._joins.items() if data is None]
-            many("DELETE FROM open_join WHERE guild = ? AND user = ?", gone)
-            new = [(self.guild_id, user, data) for user, data in self._joins.items() if data is not None]
-            many("INSERT OR REPLACE INTO open_join VALUES (?, ?, ?)", new)
-        if self._transmissions:
-            ended = [(self.guild_id, *who) for who, open_ in self._transmissions.items() if open_ is None]
-            many("DELETE FROM open_transmission WHERE guild = ? AND user = ? AND net = ?", ended)
-            begun = [(self.guild_id, *who, *open_) for who, open_ in self._transmissions.items() if open_]
-            many("INSERT OR REPLACE INTO open_transmission VALUES (?, ?, ?, ?, ?)", begun)
+        guild = self.log.guild_id
+        many("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)", self._rows)
+        many("UPDATE last_event SET number = ?", [(self.last,)])
+        many("DELETE FROM open_event WHERE number = ?", [(number,) for number in self.closed])
+        many("INSERT INTO open_event VALUES (?, ?)", [(number, guild) for number in self.opened.values()])
+        if self.opened or self.closed:
+            many("UPDATE guild SET alive_at = max(alive_at, ?) WHERE id = ?", [(self.now, guild)])
+
+    def committed(self) -> None:
+        """It is on disk: remember what is open now."""
+        if self.closed:
+            gone = set(self.closed)
+            for what in [what for what, number in self.log.open.items() if number in gone]:
+                del self.log.open[what]
+        self.log.open.update(self.opened)
+
+
+ENCODER = msgspec.json.Encoder()
+OPENING, CLOSING = {"user.joined", "ptt.start"}, {"user.left", "ptt.stop"}
+
+
+def _what(event: Event) -> tuple[str, ...]:
+    """What an event opens or closes: a user's presence, or a user's transmission on a net."""
+    user: str = event.data.user_id
+    return (user, event.net) if event.net else (user,)
 
 
 def left_open(guild_id: str) -> list[Event]:
     """The events that close what a crash left open, at the time the shard was last known to be alive."""
     alive = one("SELECT alive_at FROM guild WHERE id = ?", (guild_id,))[0]
-    events = []
-    for begun, data in rows("SELECT at, data FROM open_transmission WHERE guild = ?", (guild_id,)):
-        start = msgspec.json.decode(data, type=PttStart)
+    stops, leaves = [], []
+    for type_, begun, data in rows(
+        "SELECT type, at, data FROM event JOIN open_event USING (number) WHERE open_event.guild = ?",
+        (guild_id,),
+    ):
         at = max(alive, begun)
-        stop = PttStop(**msgspec.structs.asdict(start), reason="restart", duration_ms=at - begun)
-        events.append(Event("ptt.stop", stop, start.net_uid, at))
-    for (data,) in rows("SELECT data FROM open_join WHERE guild = ?", (guild_id,)):
-        joined = msgspec.json.decode(data, type=UserJoined)
-        left = UserLeft(
-            user_id=joined.user_id,
-            display_name=joined.display_name,
-            transport=joined.transport,
-            reason="restart",
-        )
-        events.append(Event("user.left", left, "", alive))
-    return events
+        if type_ == "ptt.start":
+            start = msgspec.json.decode(data, type=PttStart)
+            stop = PttStop(**msgspec.structs.asdict(start), reason="restart", duration_ms=at - begun)
+            stops.append(Event("ptt.stop", stop, start.net_uid, at))
+        else:
+            joined = msgspec.json.decode(data, type=UserJoined)
+            left = UserLeft(
+                user_id=joined.user_id,
+                display_name=joined.display_name,
+                transport=joined.transport,
+                reason="restart",
+            )
+            leaves.append(Event("user.left", left, "", at))
+    return stops + leaves
 
 
 def matches(type_: str, patterns: Sequence[str]) -> bool:

@@ -64,7 +64,7 @@ class Server:
             self.kill()
             raise Failed("the server did not start:\n" + "\n".join(self.log))
         self.env["SHARDAPI_SERVER__BIND"] = urlsplit(self.url).netloc
-        self.wait(lambda: self.get("/health").ok, "the server to answer")
+        self.wait(lambda: self.get("/ws", key="").status_code != 503, "the server to serve operators")
         return self
 
     def _read_log(self, process: "subprocess.Popen[str]", listening: threading.Event) -> None:
@@ -210,7 +210,7 @@ class Operator:
             url.replace("http", "ws", 1) + "/ws",
             additional_headers={"Authorization": f"Bearer {token}"},
             proxy=None,
-        )
+        ).__enter__()  # from 17.1 on it warns of a connection that is used without
 
     def send(self, **message: Any) -> None:
         """Send one message."""

@@ -10,15 +10,14 @@ from typing import Any
 
 import gevent
 import gevent.event
-import msgspec
 from msgspec.structs import replace
 
 from . import clock
 from .errors import STORE_UNCERTAIN, ApiError
-from .events import EventLog, Logged, OpenRows
+from .events import Batch, EventLog
 from .guild import Event, Guild
 from .models import load_guild, save_guild
-from .store import Store, database, many, one, translated
+from .store import Store, database, one, translated
 
 log = logging.getLogger("shardapi.writer")
 
@@ -140,9 +139,10 @@ class Writer:
         return self.run(Function(fn, record, tell))
 
     def _put(self, job: Job) -> gevent.event.Event:
+        if not self._queue:
+            self._start()
+            self._wake.set()
         self._queue.append(job)
-        self._start()
-        self._wake.set()
         return self._done
 
     def _start(self) -> gevent.Greenlet:
@@ -179,17 +179,19 @@ class Writer:
         before, jobs = self.guild, [Presence(held), *batch] if held else batch
         for _attempt in range(100):
             draft, decided = self._decide(jobs, before)
-            error = self._write(draft, decided) if decided else []
-            if not isinstance(error, Moved):
+            if not decided:
+                return
+            written = self._write(draft, decided)
+            if not isinstance(written, Moved):
                 break
             for job in decided:
                 job.failed()
             self.refresh()
             before = self.guild
-        if isinstance(error, Exception):
-            self._give_up(decided, held, error)
+        if isinstance(written, Exception):
+            self._give_up(decided, held, written)
         else:
-            self._settle(draft, decided, error)
+            self._settle(draft, decided, written)
 
     def _decide(self, jobs: list[Job], guild: Guild) -> tuple[Draft, list[Job]]:
         draft, decided = Draft(self.log, guild, clock.now()), []
@@ -203,47 +205,37 @@ class Writer:
                 decided.append(job)
         return draft, decided
 
-    def _write(self, draft: Draft, jobs: list[Job]) -> list[Logged] | Exception:
+    def _write(self, draft: Draft, jobs: list[Job]) -> Batch | Exception:
         try:
             return self.store.execute(lambda: self._transaction(draft, jobs))
         except Exception as error:
             return error
 
-    def _transaction(self, draft: Draft, jobs: list[Job]) -> list[Logged]:
-        guild, opened = self.log.guild_id, OpenRows(self.log.guild_id)
+    def _transaction(self, draft: Draft, jobs: list[Job]) -> Batch:
         with database.atomic():
-            version = one("SELECT version FROM guild WHERE id = ?", (guild,))[0]
-            number = _last_number()
-            if version != draft.before.version or number != self._last_number:
+            version = one("SELECT version FROM guild WHERE id = ?", (self.log.guild_id,))[0]
+            if version != draft.before.version or _last_number() != self._last_number:
                 raise Moved
             if draft.guild is not draft.before:
                 save_guild(draft.before, draft.guild)
             for job in jobs:
                 job.write(draft)
-            logged, values, encode = [], [], msgspec.json.Encoder().encode
-            for event in draft.events:
-                number += 1
-                at, data = event.at or draft.now, encode(event.data)
-                opened.note(event, at, data)
-                values.append((number, guild, event.type, event.net, at, data))
-                logged.append(
-                    Logged(number, event.type, event.net, self.log.block(number, event.type, at, data))
-                )
-            if values:
-                many("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)", values)
-                opened.save(draft.now)
-        self._last_number = number
-        return logged
+            batch = Batch(self.log, self._last_number, draft.now)
+            batch.add(draft.events)
+            batch.save()
+        return batch
 
-    def _settle(self, draft: Draft, jobs: list[Job], logged: list[Logged]) -> None:
+    def _settle(self, draft: Draft, jobs: list[Job], batch: Batch) -> None:
         before, self.guild = self.guild, draft.guild
+        self._last_number = batch.last
+        batch.committed()
         if self.troubled and jobs:
             log.warning("the store can write again")
             self.troubled = ""
         for job in jobs:
             job.committed()
-        if logged:
-            self.log.published(logged)
+        if batch.logged:
+            self.log.published(batch.logged)
         if self.dropped and jobs:
             dropped, self.dropped = self.dropped, 0
             for tell in self.on_dropped:
@@ -299,8 +291,8 @@ class Writer:
 
 
 def _last_number() -> int:
-    row = one("SELECT seq FROM sqlite_sequence WHERE name = 'event'")
-    return row[0] if row else 0
+    number: int = one("SELECT number FROM last_event")[0]
+    return number
 
 
 def stepped(guild: Guild, after: Guild, now: int) -> Guild:

@@ -27,17 +27,12 @@ CREATE TABLE rule (
 ) WITHOUT ROWID;
 
 CREATE TABLE event (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, guild TEXT NOT NULL, type TEXT NOT NULL, net TEXT NOT NULL,
-    at INTEGER NOT NULL, data BLOB NOT NULL
+    number INTEGER PRIMARY KEY, guild TEXT NOT NULL, type TEXT NOT NULL, net TEXT NOT NULL, at INTEGER NOT NULL,
+    data BLOB NOT NULL
 );
-CREATE INDEX event_guild ON event (guild, number);
-CREATE TABLE open_join (
-    guild TEXT NOT NULL, user TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (guild, user)
-) WITHOUT ROWID;
-CREATE TABLE open_transmission (
-    guild TEXT NOT NULL, user TEXT NOT NULL, net TEXT NOT NULL, at INTEGER NOT NULL, data BLOB NOT NULL,
-    PRIMARY KEY (guild, user, net)
-) WITHOUT ROWID;
+CREATE TABLE last_event (id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL);
+INSERT INTO last_event VALUES (1, 0);
+CREATE TABLE open_event (number INTEGER PRIMARY KEY, guild TEXT NOT NULL);
 CREATE TABLE cursor (
     guild TEXT NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL, hold INTEGER NOT NULL,
     PRIMARY KEY (guild, name)
