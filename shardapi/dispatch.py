@@ -20,7 +20,16 @@ from . import auth
 from . import body as bodies
 from .auditlog import row_of
 from .auth import PUBLIC
-from .errors import FOREIGN_HOST, INTERNAL, METHOD_NOT_ALLOWED, NOT_FOUND, UNAUTHORIZED, ApiError, Problem
+from .errors import (
+    FOREIGN_HOST,
+    INTERNAL,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    UNAUTHORIZED,
+    ApiError,
+    ErrorCode,
+    Problem,
+)
 from .limits import subnet
 from .routes import Answer, Call, Route
 from .writes import Rendered, Write
@@ -109,7 +118,7 @@ class Dispatcher:
             call.route = route
             return route
         if not path.isascii():
-            path = path.encode("latin-1").decode("utf-8", "replace")
+            path = call.path = path.encode("latin-1").decode("utf-8", "replace")
         try:
             rule, call.path_args = self.adapter.match(path, method, return_rule=True)
         except MethodNotAllowed as error:
@@ -188,7 +197,8 @@ class Dispatcher:
         if isinstance(error, ApiError):
             return error
         if isinstance(error, HTTPException):
-            return NOT_FOUND(error.description or "Not found.") if error.code == 404 else INTERNAL(str(error))
+            kind = ErrorCode("http_error", error.code or 500, error.name)  # a view's own flask.abort()
+            return kind(error.description or error.name)
         log.exception("unforeseen error in %s %s", call.environ["REQUEST_METHOD"], call.path)
         return INTERNAL("Something went wrong here.", hint=f"The log tells more under {call.request_id}.")
 

@@ -168,7 +168,7 @@ def _flag(call: Call) -> bool:
 
 
 def _bounded(environ: dict[str, Any], name: str, header: str, most: int) -> str:
-    text = str(environ.get(name, ""))
+    text = str(environ.get(name, "")).encode("latin-1").decode("utf-8", "replace")
     if len(text) > most:
         problem = FieldError(header, f"Expected at most {most} characters")
         raise INVALID_VALUE(f"{header} is over {most} characters.", errors=(problem,))

@@ -1,15 +1,23 @@
 """GET /openapi.json: what the enabled plugins answer, for tools."""
 
+import flask
+import msgspec
+
 from shardapi import PUBLIC, Routes, Shard, ShardApp, hookimpl
 from shardapi.openapi import document
 
 openapi = Routes("openapi")
 
+EXTENSION = "openapi"  # where the app keeps the document, which does not change while it runs
+
 
 @openapi.get("/openapi.json", scope=PUBLIC)
 def read(shard: Shard) -> dict[str, object]:
     """This document: every call of the enabled plugins, with its scope, schemas and errors."""
-    return document(shard)
+    made = flask.current_app.extensions
+    if EXTENSION not in made:
+        made[EXTENSION] = msgspec.json.encode(document(shard))
+    return made[EXTENSION]  # type: ignore[no-any-return]
 
 
 @hookimpl
