@@ -1,0 +1,136 @@
+"""GET /stream: the event log as server-sent events, live and from any place that is still kept."""
+
+import random
+from collections.abc import Callable, Iterable
+from itertools import chain
+from typing import Annotated, Any
+
+import flask
+import msgspec
+from msgspec import Meta
+from werkzeug.wsgi import ClosingIterator
+
+from shardapi import Call, Key, Query, Routes, Shard, ShardApp, hookimpl
+from shardapi.auth import bearer, refused
+from shardapi.errors import NET_NOT_FOUND, TOO_MANY_STREAMS
+from shardapi.guild import GLOBAL_SLOT, GLOBAL_UID, PUBLIC_SLOT, PUBLIC_UID
+from shardapi.hub import Filter, Hub
+from shardapi.worker import Taken, date, take, takeable
+
+RETRY_MS = (2000, 5000)  # when readers come back; at random, so that not all do at once after a restart
+RETRY_AFTER = 5  # seconds, for a key that has all its streams open
+LONGEST_ID = 100  # characters of an id; what is longer is none of ours
+
+stream = Routes("stream")
+
+Patterns = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z_.*, ]*$",
+        max_length=500,
+        description="Only events of these types, separated by commas; * is any text",
+        examples=["user.*,ptt.start"],
+    ),
+]
+Nets = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9_, ]*$",
+        max_length=2000,
+        description="Of the events that name a net only those of these, by netUid or netId",
+        examples=["net_jmqbkeg5s74cjkezqybwkhny"],
+    ),
+]
+Since = Annotated[
+    str, Meta(max_length=LONGEST_ID, description="Begin after this id; the header Last-Event-ID wins")
+]
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[plugins.stream]: `per_key` is how many streams one key may have open."""
+
+    per_key: Annotated[int, Meta(ge=1)] = 50
+
+
+class StreamQuery(Query, kw_only=True):
+    types: tuple[Patterns, ...] = ()
+    nets: tuple[Nets, ...] = ()
+    since: Since = ""
+
+
+@stream.get(
+    "/stream", scope="read:events", media_type="text/event-stream", errors=(NET_NOT_FOUND, TOO_MANY_STREAMS)
+)
+def open_stream(query: StreamQuery, call: Call, shard: Shard) -> flask.Response:
+    """Events as they happen, after `Last-Event-ID` or `since` those missed first; ends only by closing."""
+    wanted = Filter(_parts(query.types), _uids(shard, query.nets))
+    since = call.environ.get("HTTP_LAST_EVENT_ID", "")[:LONGEST_ID] or query.since
+    cursor, gap = shard.log.cursor(since) if since else (None, b"")
+    key = _still_valid(shard, call)
+    most = shard.settings(Settings).per_key
+    if shard.hub.open_streams(key.id) >= most:
+        raise TOO_MANY_STREAMS(
+            f"This key has {most} streams open, which is the most it may have.",
+            hint="Close one, or let one stream carry what several did: types and nets take lists.",
+            headers=(("Retry-After", str(RETRY_AFTER)),),
+        )
+    opening = b": events of guild %s\nretry: %d\n" % (shard.guild_id.encode(), random.randint(*RETRY_MS))
+    return StreamResponse(shard.hub, key.id, cursor, wanted, opening + gap)
+
+
+def _parts(lists: Iterable[str]) -> tuple[str, ...]:
+    parts = {part.strip() for text in lists for part in text.split(",")} - {""}
+    return () if "*" in parts else tuple(sorted(parts))
+
+
+def _uids(shard: Shard, lists: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({_uid(shard, net) for net in _parts(lists)}))
+
+
+def _uid(shard: Shard, net: str) -> str:
+    if not net.isdecimal():
+        return net  # one that is archived, or not there yet, may come back
+    slot = int(net[:6])
+    return {PUBLIC_SLOT: PUBLIC_UID, GLOBAL_SLOT: GLOBAL_UID}.get(slot) or shard.guild.find(slot=slot).uid
+
+
+def _still_valid(shard: Shard, call: Call) -> Key:
+    """The key as it is after the log was read: one revoked meanwhile has had its streams closed already."""
+    key = shard.keys.find(bearer(call.environ.get("HTTP_AUTHORIZATION")))
+    if key is None:
+        raise refused()
+    return key
+
+
+class StreamResponse(flask.Response):
+    """An answer that leaves its request: the hub takes the socket, or where there is none, yields the bytes."""
+
+    automatically_set_content_length = False
+
+    def __init__(self, hub: Hub, key_id: str, cursor: int | None, wanted: Filter, opening: bytes) -> None:
+        super().__init__(
+            content_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+        self.hub, self.key_id, self.cursor, self.wanted, self.opening = hub, key_id, cursor, wanted, opening
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        headers = self.get_wsgi_headers(environ).to_wsgi_list()
+        start_response(self.status, headers)  # where the socket is taken, for the access log alone
+        if environ["REQUEST_METHOD"] == "HEAD":
+            return []
+        if not takeable(environ):
+            frames = self.hub.frames(self.key_id, self.cursor, self.wanted)
+            return ClosingIterator(chain((self.opening,), frames), frames.close)
+        fields = [
+            f"{name}: {value}\r\n" for name, value in (("Date", date()), ("Connection", "close"), *headers)
+        ]
+        head = f"HTTP/1.1 {self.status}\r\n{''.join(fields)}\r\n".encode("latin-1")
+        self.hub.subscribe(take(environ), self.key_id, self.cursor, self.wanted, head + self.opening)
+        return Taken()
+
+
+@hookimpl
+def shardapi_blueprints(app: ShardApp) -> list[Routes]:
+    """The one route."""
+    return [stream]
