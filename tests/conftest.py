@@ -69,7 +69,9 @@ def figure(size: str, capsys: pytest.CaptureFixture[str]) -> Callable[[str, floa
         passed = COMPARISONS[comparison](value, float(bound))
         if size == "soak":
             with capsys.disabled():
-                print(f"\n{name} {value:g} {target.replace(' ', '')} {'pass' if passed else 'fail'}", flush=True)
+                print(
+                    f"\n{name} {value:g} {target.replace(' ', '')} {'pass' if passed else 'fail'}", flush=True
+                )
         assert passed, f"{name} is {value:g}, not {target}"
 
     return hold
