@@ -222,8 +222,10 @@ class EmbeddedCentral:
         while True:
             self.end_due()
             self.presence.time_out()
-            next_due = (self._deadlines[0][0] - clock.now()) / 1000 if self._deadlines else TICK_SECONDS
-            gevent.sleep(min(TICK_SECONDS, max(0.005, next_due)))
+            wait = TICK_SECONDS
+            if self._deadlines and not self.writer.troubled:
+                wait = min(wait, max(0.005, (self._deadlines[0][0] - clock.now()) / 1000))
+            gevent.sleep(wait)
 
 
 def mint_uid() -> str:

@@ -5,6 +5,7 @@ in flight, so no decision rests on a state that did not come to be.
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -151,20 +152,19 @@ class Writer:
         return self._task
 
     def _run(self) -> None:
+        look_at = 0.0
         while True:
             self._wake.wait(FOREIGN_POLL_SECONDS)
-            if not self._wake.is_set():
+            if time.monotonic() >= look_at:
                 self._look_abroad()
+                look_at = time.monotonic() + FOREIGN_POLL_SECONDS
+            if not self._wake.is_set():
                 continue
             self._wake.clear()
             batch, self._queue = self._queue, []
+            held, self._held = self._held, []
             done, self._done = self._done, gevent.event.Event()
-            try:
-                self._commit(batch)
-            except Exception as error:
-                log.exception("a batch failed in an unforeseen way")
-                for job in batch:
-                    job.error = job.error or error
+            self._commit(batch, held)
             done.set()
             if self._held:
                 gevent.sleep(RETRY_SECONDS if self.troubled else 0)
@@ -174,27 +174,43 @@ class Writer:
         """Look for commits of other processes from now on; returns the greenlet, which must not die."""
         return self._start()
 
-    def _commit(self, batch: list[Job]) -> None:
-        held, self._held = self._held, []
-        before, jobs = self.guild, [Presence(held), *batch] if held else batch
-        for _attempt in range(100):
-            draft, decided = self._decide(jobs, before)
-            if not decided:
-                return
-            written = self._write(draft, decided)
-            if not isinstance(written, Moved):
-                break
+    def _commit(self, batch: list[Job], held: list[Event]) -> None:
+        """Make a batch true, the waiting presence events first; if a job breaks it, each job by itself."""
+        jobs = [Presence(held), *batch] if held else batch
+        draft, decided, written = self._attempt(jobs)
+        while isinstance(written, Moved):
             for job in decided:
                 job.failed()
-            self.refresh()
-            before = self.guild
-        if isinstance(written, Exception):
+            try:
+                self.refresh()
+            except Exception as error:
+                written = error
+            else:
+                draft, decided, written = self._attempt(jobs)
+        if not isinstance(written, Exception):
+            self._settle(draft, decided, written)
+        elif isinstance(written, ApiError) or len(jobs) == 1:
             self._give_up(decided, held, written)
         else:
-            self._settle(draft, decided, written)
+            log.error("a write failed, so those beside it are made one by one", exc_info=written)
+            for job in decided:
+                job.failed()
+            if held:
+                self._commit([], held)
+            for job in batch:
+                self._commit([job], [])
 
-    def _decide(self, jobs: list[Job], guild: Guild) -> tuple[Draft, list[Job]]:
-        draft, decided = Draft(self.log, guild, clock.now()), []
+    def _attempt(self, jobs: list[Job]) -> tuple[Draft, list[Job], Batch | Exception]:
+        draft, decided = self._decide(jobs)
+        if not decided:
+            return draft, [], Batch(self.log, self._last_number, draft.now)
+        try:
+            return draft, decided, self.store.execute(lambda: self._transaction(draft, decided))
+        except Exception as error:
+            return draft, decided, error
+
+    def _decide(self, jobs: list[Job]) -> tuple[Draft, list[Job]]:
+        draft, decided = Draft(self.log, self.guild, clock.now()), []
         for job in jobs:
             job.error = None
             try:
@@ -204,12 +220,6 @@ class Writer:
             else:
                 decided.append(job)
         return draft, decided
-
-    def _write(self, draft: Draft, jobs: list[Job]) -> Batch | Exception:
-        try:
-            return self.store.execute(lambda: self._transaction(draft, jobs))
-        except Exception as error:
-            return error
 
     def _transaction(self, draft: Draft, jobs: list[Job]) -> Batch:
         with database.atomic():
@@ -245,18 +255,21 @@ class Writer:
                 react(before, self.guild)
 
     def _give_up(self, jobs: list[Job], held: list[Event], error: Exception) -> None:
-        if not self.troubled:
-            log.error("the store cannot write: %s", error)
-        self.troubled = str(error)
         for job in jobs:
             job.error = error
             job.failed()
+        if not isinstance(error, ApiError):
+            log.error("a write failed in an unforeseen way", exc_info=error)
+            return
+        if not self.troubled:
+            log.error("the store cannot write: %s", error)
+        self.troubled = str(error)
         self._held = held + self._held
         excess = len(self._held) - HELD_EVENTS
         if excess > 0:
             self.dropped += excess
             del self._held[:excess]
-        if isinstance(error, ApiError) and error.kind is STORE_UNCERTAIN:
+        if error.kind is STORE_UNCERTAIN:
             self.on_uncertain()
 
     # -- other processes on the same store
@@ -264,12 +277,11 @@ class Writer:
     def _look_abroad(self) -> None:
         try:
             version = self.store.execute(lambda: one("PRAGMA data_version")[0])
+            if version != self._data_version:
+                self.refresh()
+                self._data_version = version
         except Exception as error:
             log.warning("cannot look for changes made by other processes: %s", error)
-            return
-        if version != self._data_version:
-            self._data_version = version
-            self.refresh()
 
     def refresh(self) -> None:
         """Read the guild and the log again, because another process may have written."""
