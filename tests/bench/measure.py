@@ -133,12 +133,13 @@ class Server:
 
 
 class Load(NamedTuple):
-    """What one run of wrk saw; latencies in milliseconds."""
+    """What one run of wrk saw: latencies in ms, CPU per request in us, share of all cores that others took."""
 
     rate: float
     p50: float
     p99: float
     cpu_us: float
+    others: float
 
 
 def wrk(server: Server, path: str, *, seconds: float, connections: int, cpu: int = LOAD_CPU) -> Load:
@@ -146,18 +147,33 @@ def wrk(server: Server, path: str, *, seconds: float, connections: int, cpu: int
     headers = [f"--header={name}: {value}" for name, value in server.headers.items()]
     script = f"--script={HERE / 'wrk.lua'}"
     size = [f"--connections={connections}", f"--duration={seconds:g}s", "--threads=1"]
-    before = server.cpu_seconds()
+    began, busy, mine, served = time.perf_counter(), busy_seconds(), own_seconds(), server.cpu_seconds()
     run = subprocess.run(
         ["taskset", "--cpu-list", str(cpu), "wrk", *size, *headers, script, server.url + path],
         capture_output=True,
         text=True,
         check=True,
     )
-    spent = server.cpu_seconds() - before
+    spent = server.cpu_seconds() - served
+    others = busy_seconds() - busy - (own_seconds() - mine) - spent
+    cores = (time.perf_counter() - began) * (os.cpu_count() or 1)
     requests, duration, failed, p50, p99 = map(int, run.stdout.split("bench ")[1].split())
     if failed or not requests:
         raise RuntimeError(f"{server.name}: {failed} of {requests} requests failed\n{run.stdout}")
-    return Load(requests / duration * 1e6, p50 / 1000, p99 / 1000, spent / requests * 1e6)
+    rate, cpu_us = requests / duration * 1e6, spent / requests * 1e6
+    return Load(rate, p50 / 1000, p99 / 1000, cpu_us, max(0.0, others / cores))
+
+
+def busy_seconds() -> float:
+    """The time that all processes of the machine took on its cores so far."""
+    user, nice, system = Path("/proc/stat").read_text().split()[1:4]
+    return (int(user) + int(nice) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def own_seconds() -> float:
+    """The time on a core that this script and its ended children took so far."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -174,7 +190,7 @@ class Verdict(NamedTuple):
     passed: bool
 
     def __str__(self) -> str:
-        return f"{self.id} {self.figure:.3g} {self.target} {'pass' if self.passed else 'fail'}"
+        return f"{self.id} {self.figure:.4g} {self.target} {'pass' if self.passed else 'fail'}"
 
 
 def at_least(id: str, figure: float, target: float) -> Verdict:

@@ -44,18 +44,21 @@ def secret(name: str, scope: str, data: Path) -> str:
 
 
 def start_shardapi(folder: Path) -> Server:
-    """The server under test, with as many nets as make an answer of 1.5 KB."""
+    """The server under test."""
     data = folder / "data"
-    writer = secret("writer", "write:nets", data)
-    reader = {"Authorization": f"Bearer {secret('bench', 'read:status', data)}"}
+    key = {"Authorization": f"Bearer {secret('bench', 'read:status', data)}"}
     command = shardapi("serve", "--bind", "127.0.0.1:0", data=data)
-    server = Server("shardapi", command, folder / "shardapi.log", env=UNLIMITED, ready=PATH, headers=reader)
+    return Server("shardapi", command, folder / "shardapi.log", env=UNLIMITED, ready=PATH, headers=key)
+
+
+def fill(server: Server, folder: Path) -> bytes:
+    """Create as many nets as make an answer of 1.5 KB; returns that answer."""
+    key = f"Bearer {secret('writer', 'write:nets', folder / 'data')}"
     for name in NETS:
         body = json.dumps({"name": name}).encode()
-        request = urllib.request.Request(server.url + "/api/v1/nets", body, method="POST")
-        request.add_header("Authorization", f"Bearer {writer}")
+        request = urllib.request.Request(server.url + "/api/v1/nets", body, {"Authorization": key})
         server.send(request)
-    return server
+    return server.get(PATH)
 
 
 def start_reference(name: str, options: argparse.Namespace, status: Path) -> Server:
@@ -93,7 +96,7 @@ def start_all(options: argparse.Namespace, folder: Path) -> Iterator[Server]:
     if "shardapi" in wanted:
         server = start_shardapi(folder)
         yield server
-        status.write_bytes(server.get(PATH))
+        status.write_bytes(fill(server, folder))
     for name in TARGETS:
         if name in wanted:
             yield start_reference(name, options, status)
@@ -128,16 +131,21 @@ def measure(servers: list[Server], options: argparse.Namespace) -> dict[str, lis
     return loads
 
 
+def median(field: str, rounds: list[Load]) -> float:
+    """The median of one column."""
+    return float(statistics.median(getattr(load, field) for load in rounds))
+
+
 def table(servers: list[Server], loads: dict[str, list[Load]]) -> None:
     """Print one line per server: the medians of its rounds."""
-    columns = ("req/s", "from", "to", "p50 ms", "p99 ms", "cpu us", "bytes")
+    columns = ("req/s", "from", "to", "p50 ms", "p99 ms", "cpu us", "others", "bytes")
     print(f"{'server':<12}", *(f"{column:>7}" for column in columns))
     for server in servers:
         rounds = loads[server.name]
         load, rates = Load(*map(statistics.median, zip(*rounds, strict=True))), [load.rate for load in rounds]
         print(
             f"{server.name:<12} {load.rate:>7.0f} {min(rates):>7.0f} {max(rates):>7.0f} {load.p50:>7.2f}"
-            f" {load.p99:>7.2f} {load.cpu_us:>7.0f} {len(server.get(PATH)):>7}"
+            f" {load.p99:>7.2f} {load.cpu_us:>7.0f} {load.others:>7.0%} {len(server.get(PATH)):>7}"
         )
 
 
@@ -148,9 +156,12 @@ def judge(loads: dict[str, list[Load]]) -> list[Verdict]:
         pairs = zip(loads.get("shardapi", ()), loads.get(name, ()), strict=False)
         if ratios := [ours.rate / theirs.rate for ours, theirs in pairs]:
             verdicts.append(at_least(f"rest/{name}", statistics.median(ratios), target))
+            by_cpu = median("cpu_us", loads[name]) / median("cpu_us", loads["shardapi"])
+            print(f"# rest/{name} by CPU per request: {by_cpu:.2f}")
     if "shardapi" in loads and "bare-flask" in loads:
-        ours, theirs = (statistics.median(load.p99 for load in loads[x]) for x in ("shardapi", "bare-flask"))
-        verdicts.append(at_most("rest/p99-ms", ours, theirs))
+        verdicts.append(
+            at_most("rest/p99-ms", median("p99", loads["shardapi"]), median("p99", loads["bare-flask"]))
+        )
     return verdicts
 
 
