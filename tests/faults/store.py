@@ -1,9 +1,10 @@
 """A look into a data folder past the server, with SQLite alone."""
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 
 def rows(folder: Path, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
@@ -20,3 +21,29 @@ def value(folder: Path, sql: str, *parameters: Any) -> Any:
 def whole(folder: Path) -> bool:
     """Whether SQLite finds nothing wrong."""
     return value(folder, "PRAGMA integrity_check") == "ok" and not rows(folder, "PRAGMA foreign_key_check")
+
+
+class Event(NamedTuple):
+    """One event as it is on disk."""
+
+    number: int
+    type: str
+    at: int
+    data: dict[str, Any]
+
+
+def events(folder: Path, after: int = 0) -> list[Event]:
+    """The log after a number."""
+    found = rows(folder, "SELECT number, type, at, data FROM event WHERE number > ? ORDER BY number", after)
+    return [Event(number, type_, at, json.loads(data)) for number, type_, at, data in found]
+
+
+def newest(folder: Path) -> int:
+    """The number of the newest event."""
+    return int(value(folder, "SELECT coalesce(max(number), 0) FROM event"))
+
+
+def change(folder: Path, sql: str, *parameters: Any) -> None:
+    """Write to the store of a server that is down."""
+    with closing(sqlite3.connect(folder / "shard.sqlite3")) as db, db:
+        db.execute(sql, parameters)
