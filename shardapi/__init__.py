@@ -9,10 +9,10 @@ _HOME = {
     "Body": "routes",
     "Call": "routes",
     "ErrorCode": "errors",
-    "Event": "guild",
+    "Event": "events",
     "EventType": "events",
     "Key": "auth",
-    "Logged": "events",
+    "Logged": "eventlog",
     "Model": "store",
     "NoBody": "routes",
     "PUBLIC": "auth",
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from .auth import Key as Key
     from .errors import ApiError as ApiError
     from .errors import ErrorCode as ErrorCode
+    from .eventlog import Logged as Logged
+    from .events import Event as Event
     from .events import EventType as EventType
-    from .events import Logged as Logged
-    from .guild import Event as Event
     from .hookspecs import hookimpl as hookimpl
     from .routes import Answer as Answer
     from .routes import Body as Body

@@ -52,7 +52,7 @@ class ShardApp(flask.Flask):
     def start(self, worker: Any) -> None:
         """Called by the worker once it can serve."""
         for subscriber in self.subscribers:
-            self.shard.log.on_commit.append(subscriber.notice)
+            self.shard.events.on_commit.append(subscriber.notice)
         self.shard.start(worker, [*(one.run for one in self.subscribers), *self.tasks])
 
     def retire(self) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 
 from .clock import iso
-from .guild import Archived, Frozen
+from .commands import Archived
+from .guild import Frozen
 from .models import Catalogue, to_json
 from .store import many
 

@@ -10,9 +10,10 @@ import gevent
 from msgspec.structs import replace
 
 from . import catalogue, clock
+from .commands import Change, Command, EndTemporary
 from .config import CentralSettings
 from .errors import PRECONDITION_FAILED, ApiError
-from .guild import Change, Command, EndTemporary, Guild
+from .guild import Guild
 from .presence import Identity, Presence, Transmission
 from .tokens import Tokens
 from .writer import Draft, Job, Writer, stepped

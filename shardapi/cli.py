@@ -383,7 +383,7 @@ def tail(settings: Config, last: int, patterns: str, no_follow: bool, as_json: b
 
     wanted = [one.strip() for one in patterns.split(",") if one.strip()] or ["*"]
     with opened(settings) as app:
-        log, place = app.shard.log, 0
+        log, place = app.shard.events, 0
         place = app.shard.store.read(lambda: log.place_before_last(last))
         try:
             while True:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import gevent
 
-from .events import Logged
+from .eventlog import Logged
 from .ring import Ring
 from .stream import Stream
 

@@ -13,7 +13,7 @@ import gevent.event
 import gevent.monkey
 import gevent.socket
 
-from .events import Logged
+from .eventlog import Logged
 from .history import History, Log
 from .ring import NOTICE, Ring
 from .stream import ALL, Channel, Filter, Frames, Stream

@@ -147,9 +147,9 @@ class Plugins:
             if plugin.migrations is not None:
                 shard.store.migrate(plugin.name, plugin.migrations)
         for plugin, type_ in self.each("shardapi_events"):
-            if type_.name in shard.log.types:
+            if type_.name in shard.events.types:
                 raise ConfigError(f"plugin {plugin.name}: the event type {type_.name} is taken")
-            shard.log.types[type_.name] = type_
+            shard.events.types[type_.name] = type_
         for plugin, routes in self.each("shardapi_blueprints", app):
             self.attach_routes(app, plugin.name, routes)
 

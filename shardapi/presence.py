@@ -8,18 +8,8 @@ import msgspec
 
 from . import clock
 from .errors import FEATURE_OFF, NET_NOT_FOUND, NOT_ON_NET, OPERATION_CLOSED, ApiError
-from .events import PttStart, PttStop, UserJoined, UserLeft
-from .guild import (
-    GLOBAL_SLOT,
-    GLOBAL_UID,
-    PUBLIC_SLOT,
-    PUBLIC_UID,
-    Event,
-    Frozen,
-    Guild,
-    OrgLink,
-    PublicNet,
-)
+from .events import Event, PttStart, PttStop, UserJoined, UserLeft
+from .guild import GLOBAL_SLOT, GLOBAL_UID, PUBLIC_SLOT, PUBLIC_UID, Frozen, Guild, PublicNet
 from .writer import Writer
 
 TRANSMISSION_SECONDS = 60.0
@@ -89,21 +79,6 @@ class ConfigNet(Frozen, frozen=True, kw_only=True):
     net_uid: str
     name: str
     assigned: bool
-
-
-class FeatureFlags(Frozen, frozen=True, kw_only=True):
-    """The features as every answer shows them."""
-
-    max_nets: int
-    global_ptt_enabled: bool
-    acars_enabled: bool
-    ready_check_enabled: bool
-    public_net: PublicNet
-    org_link: OrgLink
-
-    @classmethod
-    def of(cls, guild: Guild) -> "FeatureFlags":
-        return cls(**msgspec.structs.asdict(guild.features), public_net=guild.public_net)
 
 
 class OperatorConfig(Frozen, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 
-from .events import Logged
+from .eventlog import Logged
 
 NOTICE = ""  # the type of what is not in the log and passes every filter: a gap in mid-stream
 

@@ -17,7 +17,7 @@ from .auditlog import AuditLog
 from .auth import Keys
 from .central import EmbeddedCentral
 from .config import Config, ConfigError
-from .events import EventLog, left_open
+from .eventlog import EventLog, left_open
 from .guild import Features, Guild
 from .hub import Hub
 from .limits import Limit
@@ -50,14 +50,14 @@ class Shard:
         self.store = Store(folder)
         self.store.migrate("core", Path(__file__).with_name("migrations"))
         self.guild_id = self.store.execute(lambda: _open_guild(config))
-        self.log = EventLog(self.store, self.guild_id)
-        self.writer = Writer(self.store, self.log)
+        self.events = EventLog(self.store, self.guild_id)
+        self.writer = Writer(self.store, self.events)
         self.tokens = Tokens(signing_secrets(config))
         self.presence = Presence(self.writer)
         self.central = EmbeddedCentral(config.central, self.writer, self.presence, self.tokens)
         self.keys = Keys(self.writer)
         self.audit = AuditLog(self.writer, self.keys)
-        self.hub = Hub(self.log)
+        self.hub = Hub(self.events)
         self.timings = Timings()
         self.limit = Limit("default", config.limits.default)
         self.auth_failures = Limit("auth_failures", config.limits.auth_failures)
@@ -68,7 +68,7 @@ class Shard:
         self._snapshots: dict[str, tuple[Guild, int, bytes]] = {}
         self._lock: int | None = None
         self._tasks: list[gevent.Greenlet] = []
-        self.log.on_commit.append(self.hub.publish)
+        self.events.on_commit.append(self.hub.publish)
         self.keys.on_ended.append(lambda key: self.hub.close_key(key.id, "key ended"))
         self.writer.on_dropped.append(self._tell_gap)
 
@@ -95,7 +95,7 @@ class Shard:
 
     def _tell_gap(self, dropped: int) -> None:
         log.warning("%d events could not be kept", dropped)
-        self.hub.gap(self.log.gap_block(self.log.id_of(self.log.newest), self.log.newest))
+        self.hub.gap(self.events.gap_block(self.events.id_of(self.events.newest), self.events.newest))
 
     # -- the worker's life
 
@@ -150,7 +150,7 @@ class Shard:
         keep = self.config.events
         while True:
             gevent.sleep(HOUSEKEEPING_SECONDS)
-            self._try("prune events", self.log.prune(keep.keep_hours, keep.keep_count))
+            self._try("prune events", self.events.prune(keep.keep_hours, keep.keep_count))
             self._try("prune kept answers", writes.prune)
             self._try("prune the audit", self.audit.prune)
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import gevent.socket
 
-from .events import Logged, matches
+from .eventlog import Logged
+from .events import matches
 from .ring import NOTICE
 
 _named = functools.lru_cache(maxsize=4096)(matches)

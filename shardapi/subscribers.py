@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import gevent
 import gevent.event
 
-from .events import Logged
+from .eventlog import Logged
 
 log = logging.getLogger("shardapi.subscribers")
 

@@ -15,8 +15,9 @@ from msgspec.structs import replace
 
 from . import clock
 from .errors import STORE_UNCERTAIN, ApiError
-from .events import Batch, EventLog
-from .guild import Event, Guild
+from .eventlog import Batch, EventLog
+from .events import Event
+from .guild import Guild
 from .models import load_guild, save_guild
 from .store import Store, database, one, translated
 

@@ -10,8 +10,8 @@ import msgspec
 from . import clock
 from .auditlog import INSERT, row_of
 from .central import Outcome, mint_uid
+from .commands import Command
 from .errors import IDEMPOTENCY_MISMATCH, IDEMPOTENCY_RUNNING, INVALID_VALUE, FieldError
-from .guild import Command
 from .models import Idempotency
 from .routes import Call, Written
 from .store import many

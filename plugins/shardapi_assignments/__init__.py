@@ -21,9 +21,10 @@ from shardapi import (
 )
 from shardapi.central import Outcome, Refused
 from shardapi.clock import iso
+from shardapi.commands import Assign, Change, Unassign
 from shardapi.errors import FieldError
 from shardapi.fields import NetRef, UserId
-from shardapi.guild import Assign, Change, Net, Unassign
+from shardapi.guild import Net
 
 assignments = Routes("assignments")
 

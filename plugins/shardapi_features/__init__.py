@@ -1,7 +1,7 @@
 """GET /features: what is switched on in the shard."""
 
 from shardapi import Answer, Routes, Shard, ShardApp, hookimpl
-from shardapi.presence import FeatureFlags
+from shardapi.guild import FeatureFlags
 
 features = Routes("features")
 

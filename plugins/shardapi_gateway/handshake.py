@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import flask
 from websockets.datastructures import Headers
-from websockets.exceptions import InvalidHeader, InvalidProtocol, InvalidUpgrade
+from websockets.exceptions import InvalidHeader, InvalidMethod, InvalidProtocol, InvalidUpgrade
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
@@ -36,8 +36,9 @@ def accept(environ: dict[str, Any]) -> tuple[ServerProtocol, Response]:
     error = protocol.handshake_exc
     if error is None and takeable(environ) and not _has_body(environ):
         return protocol, reply
-    asks_for_another = isinstance(error, InvalidHeader) and error.name == "Sec-WebSocket-Version"
-    if asks_for_another or isinstance(error, InvalidUpgrade | InvalidProtocol) or not takeable(environ):
+    other_version = isinstance(error, InvalidHeader) and error.name == "Sec-WebSocket-Version"
+    no_upgrade = isinstance(error, InvalidMethod | InvalidProtocol | InvalidUpgrade)
+    if no_upgrade or other_version or not takeable(environ):
         raise UPGRADE_REQUIRED(
             "This address speaks WebSocket (RFC 6455) only.",
             hint="Connect with a WebSocket client.",

@@ -17,8 +17,9 @@ from shardapi import (
 )
 from shardapi.catalogue import Entry
 from shardapi.central import Outcome
+from shardapi.commands import Change, CreateNet, RemoveNet, RenameNet
 from shardapi.fields import Name, NetRef, clean_name, named_in_path
-from shardapi.guild import Change, CreateNet, Net, RemoveNet, RenameNet
+from shardapi.guild import Net
 
 nets = Routes("nets")
 

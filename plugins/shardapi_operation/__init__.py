@@ -2,7 +2,7 @@
 
 from shardapi import Body, Routes, ShardApp, Write, Written, hookimpl
 from shardapi.central import Outcome
-from shardapi.guild import SetOperation
+from shardapi.commands import SetOperation
 
 operation = Routes("operation")
 

@@ -4,8 +4,7 @@ import msgspec
 
 from shardapi import Answer, Routes, Shard, ShardApp, hookimpl
 from shardapi.clock import iso
-from shardapi.guild import PUBLIC_SLOT, PUBLIC_UID, Net, PublicNet
-from shardapi.presence import FeatureFlags
+from shardapi.guild import PUBLIC_SLOT, PUBLIC_UID, FeatureFlags, Net, PublicNet
 from shardapi.shard import VERSION
 
 status = Routes("status")

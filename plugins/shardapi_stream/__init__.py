@@ -65,7 +65,7 @@ def open_stream(query: StreamQuery, call: Call, shard: Shard) -> flask.Response:
     """Events as they happen, after `Last-Event-ID` or `since` those missed first; ends only by closing."""
     wanted = Filter(_parts(query.types), _uids(shard, query.nets))
     since = call.environ.get("HTTP_LAST_EVENT_ID", "")[:LONGEST_ID] or query.since
-    cursor, gap = shard.log.cursor(since) if since else (None, b"")
+    cursor, gap = shard.events.cursor(since) if since else (None, b"")
     key = _still_valid(shard, call)
     most = shard.settings(Settings).per_key
     if shard.hub.open_streams(key.id) >= most:

@@ -1,0 +1,289 @@
+"""The event log: what happened, in order, kept on disk; everything that tells the outside reads from here."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import gevent.event
+import msgspec
+
+from .clock import iso, now
+from .events import CORE_EVENTS, GAP, Event, Gap, PttStart, PttStop, UserJoined, UserLeft
+from .models import Cursor
+from .store import Store, many, one, rows
+
+PAGE = 500
+
+
+class Logged(msgspec.Struct, frozen=True, gc=False):
+    """One event of the log as it is on disk; numbers ascend, with gaps."""
+
+    number: int
+    type: str
+    net: str
+    block: bytes
+
+    @property
+    def envelope(self) -> dict[str, Any]:
+        """The event as readers get it: id, type, guildId, at, data."""
+        line = self.block[self.block.index(b"\ndata: ") + 7 : -2]
+        return msgspec.json.decode(line, type=dict[str, Any])
+
+
+class EventLog:
+    """The log of one guild: numbers given by one appender, so that commit order is id order."""
+
+    def __init__(self, store: Store, guild_id: str) -> None:
+        self.store, self.guild_id = store, guild_id
+        self.types = {type_.name: type_ for type_ in CORE_EVENTS}
+        self.on_commit: list[Callable[[Sequence[Logged]], None]] = []
+        self.epoch, self.oldest, self.newest = "", 1, 0
+        self.open: dict[tuple[str, ...], int] = {}
+        self._news = gevent.event.Event()
+        store.execute(self._read)
+
+    def _read(self) -> None:
+        self.epoch = one("SELECT value FROM meta WHERE name = 'epoch'")[0]
+        self._read_bounds()
+        for number, data in rows(
+            "SELECT number, data FROM event JOIN open_event USING (number) WHERE open_event.guild = ?",
+            (self.guild_id,),
+        ):
+            said = msgspec.json.decode(data)
+            self.open[(said["userId"], said["netUid"]) if "netUid" in said else (said["userId"],)] = number
+
+    def _read_bounds(self) -> None:
+        pruned = one("SELECT pruned FROM guild WHERE id = ?", (self.guild_id,))[0]
+        first, last = one(
+            "SELECT min(number), max(number) FROM event WHERE guild = ? AND number > ?",
+            (self.guild_id, pruned),
+        )
+        self.newest = max(last or 0, pruned)
+        self.oldest = first or self.newest + 1
+
+    def id_of(self, number: int) -> str:
+        """The id readers see for a place in the log."""
+        return f"{self.epoch}-{number}"
+
+    def block(self, number: int, type_: str, at: int, data: bytes) -> bytes:
+        """An event as its block in the stream: id, type, and the whole envelope on one line."""
+        id_ = f"{self.epoch}-{number}"
+        return (
+            f'id: {id_}\nevent: {type_}\ndata: {{"id":"{id_}","type":"{type_}","guildId":"{self.guild_id}"'
+            f',"at":"{iso(at)}","data":'
+        ).encode() + (data + b"}\n\n")
+
+    def gap_block(self, requested: str, cursor: int) -> bytes:
+        """A stream.gap whose id is the cursor after which the stream goes on."""
+        data = msgspec.json.encode(Gap(requested=requested, oldest=self.id_of(min(self.oldest, cursor))))
+        return self.block(cursor, GAP.name, now(), data)
+
+    def cursor(self, text: str) -> tuple[int, bytes]:
+        """Read a reader's last id: the number to go on after, and a gap block where events are missing."""
+        epoch, _, digits = text.rpartition("-")
+        known = epoch == self.epoch and digits.isascii() and digits.isdecimal() and len(digits) < 19
+        number = int(digits) if known else self.newest + 1
+        if number > self.newest:
+            return self.newest, self.gap_block(text, self.newest)
+        if number < self.oldest - 1 and self._lost(number):
+            cursor = min(self.oldest, self.newest)
+            return cursor, self.gap_block(text, cursor)
+        return number, b""
+
+    def _lost(self, number: int) -> bool:
+        def pruned_since() -> bool:
+            (pruned,) = one("SELECT pruned FROM guild WHERE id = ?", (self.guild_id,))
+            return bool(pruned > number)
+
+        return self.store.read(pruned_since)
+
+    def page(self, after: int, upto: int, limit: int = PAGE) -> list[Logged]:
+        """Events after one number and up to another, in order, read off the loop."""
+        return self.store.read(lambda: self._page(after, upto, limit))
+
+    def _page(self, after: int, upto: int, limit: int) -> list[Logged]:
+        found = rows(
+            "SELECT number, type, net, at, data FROM event"
+            " WHERE guild = ? AND number > ? AND number <= ? ORDER BY number LIMIT ?",
+            (self.guild_id, after, upto, limit),
+        )
+        return [
+            Logged(number, type_, net, self.block(number, type_, at, data))
+            for number, type_, net, at, data in found
+        ]
+
+    def place_before_last(self, count: int) -> int:
+        """The number after which the last so many events stand; runs inside `Store.read`."""
+        row = one(
+            "SELECT number FROM event WHERE guild = ? ORDER BY number DESC LIMIT 1 OFFSET ?",
+            (self.guild_id, count),
+        )
+        return row[0] if row else 0
+
+    def published(self, events: Sequence[Logged]) -> None:
+        """Called on the loop after each commit: wakes every reader."""
+        if self.oldest > self.newest:
+            self.oldest = events[0].number
+        self.newest = events[-1].number
+        for react in self.on_commit:
+            react(events)
+        news, self._news = self._news, gevent.event.Event()
+        news.set()
+
+    def catch_up(self) -> None:
+        """Publish what another process has logged since."""
+        while events := self.page(self.newest, 2**63 - 1):
+            self.published(events)
+
+    def follow(self, name: str, hold: bool = False) -> "Follower":
+        """A named reader whose place in the log is kept on disk; a held one keeps events from being pruned."""
+        return Follower(self, name, hold)
+
+    def wait(self, after: int, timeout: float | None = None) -> bool:
+        """Wait until something newer than `after` is on disk; a hint, so read again anyway."""
+        return self.newest > after or bool(self._news.wait(timeout))
+
+    def prune(self, keep_hours: int, keep_count: int) -> Callable[[], None]:
+        """What to run on the writing connection to forget old events; held cursors keep theirs."""
+
+        def forget() -> None:
+            cutoff = one(
+                "SELECT max(number) FROM event WHERE guild = ? AND (at < ? OR number <="
+                " (SELECT number FROM event WHERE guild = ? ORDER BY number DESC LIMIT 1 OFFSET ?))",
+                (self.guild_id, now() - keep_hours * 3_600_000, self.guild_id, keep_count),
+            )[0]
+            held = one("SELECT min(number) FROM cursor WHERE guild = ? AND hold", (self.guild_id,))[0]
+            if held is not None:
+                cutoff = min(cutoff or 0, held)
+            if cutoff:
+                many(
+                    "DELETE FROM event WHERE guild = ? AND number <= ?"
+                    " AND number NOT IN (SELECT number FROM open_event)",
+                    [(self.guild_id, cutoff)],
+                )
+                many("UPDATE guild SET pruned = max(pruned, ?) WHERE id = ?", [(cutoff, self.guild_id)])
+                self._read_bounds()
+
+        return forget
+
+
+class Follower:
+    """A named cursor over the log: iterate for batches of new events, then `done` what was handled."""
+
+    def __init__(self, log: EventLog, name: str, hold: bool) -> None:
+        self.log, self.name, self.hold = log, name, hold
+        self.number = log.store.execute(self._open)
+
+    def _open(self) -> int:
+        guild = self.log.guild_id
+        many(
+            "INSERT INTO cursor VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET hold = excluded.hold",
+            [(guild, self.name, self.log.newest, self.hold)],
+        )
+        number: int = one("SELECT number FROM cursor WHERE guild = ? AND name = ?", (guild, self.name))[0]
+        return number
+
+    def __iter__(self) -> Iterator[list[Logged]]:
+        while True:
+            if batch := self.log.page(self.number, self.log.newest):
+                yield batch
+            else:
+                self.log.wait(self.number)
+
+    @property
+    def missed(self) -> bool:
+        """Whether events after this cursor are no longer kept."""
+        return self.number < self.log.oldest - 1 and self.log._lost(self.number)
+
+    def done(self, number: int) -> None:
+        """Keep the place on disk; call it inside a write to make it one with the rows made from the events."""
+        Cursor.update(number=number).where(
+            (Cursor.guild == self.log.guild_id) & (Cursor.name == self.name)
+        ).execute()
+        self.number = number
+
+
+class Batch:
+    """Events on their way into the log: numbered, encoded, and what they open and close."""
+
+    def __init__(self, log: EventLog, last: int, now: int) -> None:
+        self.log, self.last, self.now = log, last, now
+        self.logged: list[Logged] = []
+        self.opened: dict[tuple[str, ...], int] = {}
+        self.closed: list[int] = []
+        self._rows: list[tuple[int, str, str, str, int, bytes]] = []
+
+    def add(self, events: Iterable[Event]) -> None:
+        """Number events in their order; a hot loop, hence the local names."""
+        log, number, now = self.log, self.last, self.now
+        guild, block, encode = log.guild_id, log.block, ENCODER.encode
+        add_row, add_logged = self._rows.append, self.logged.append
+        for event in events:
+            number += 1
+            at, type_, net = event.at or now, event.type, event.net
+            data = encode(event.data)
+            add_row((number, guild, type_, net, at, data))
+            add_logged(Logged(number, type_, net, block(number, type_, at, data)))
+            if type_ in OPENING:
+                self.opened[_what(event)] = number
+            elif type_ in CLOSING:
+                self._close(_what(event))
+        self.last = number
+
+    def _close(self, what: tuple[str, ...]) -> None:
+        if self.opened.pop(what, None) is None and what in self.log.open:
+            self.closed.append(self.log.open[what])
+
+    def save(self) -> None:
+        """Write it all, inside the running transaction."""
+        if not self._rows:
+            return
+        guild = self.log.guild_id
+        many("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)", self._rows)
+        many("UPDATE last_event SET number = ?", [(self.last,)])
+        many("DELETE FROM open_event WHERE number = ?", [(number,) for number in self.closed])
+        many("INSERT INTO open_event VALUES (?, ?)", [(number, guild) for number in self.opened.values()])
+        if self.opened or self.closed:
+            many("UPDATE guild SET alive_at = max(alive_at, ?) WHERE id = ?", [(self.now, guild)])
+
+    def committed(self) -> None:
+        """It is on disk: remember what is open now."""
+        if self.closed:
+            gone = set(self.closed)
+            for what in [what for what, number in self.log.open.items() if number in gone]:
+                del self.log.open[what]
+        self.log.open.update(self.opened)
+
+
+ENCODER = msgspec.json.Encoder()
+OPENING, CLOSING = {"user.joined", "ptt.start"}, {"user.left", "ptt.stop"}
+
+
+def _what(event: Event) -> tuple[str, ...]:
+    """What an event opens or closes: a user's presence, or a user's transmission on a net."""
+    user: str = event.data.user_id
+    return (user, event.net) if event.net else (user,)
+
+
+def left_open(guild_id: str) -> list[Event]:
+    """The events that close what a crash left open, at the time the shard was last known to be alive."""
+    alive = one("SELECT alive_at FROM guild WHERE id = ?", (guild_id,))[0]
+    stops, leaves = [], []
+    for type_, begun, data in rows(
+        "SELECT type, at, data FROM event JOIN open_event USING (number) WHERE open_event.guild = ?",
+        (guild_id,),
+    ):
+        at = max(alive, begun)
+        if type_ == "ptt.start":
+            start = msgspec.json.decode(data, type=PttStart)
+            stop = PttStop(**msgspec.structs.asdict(start), reason="restart", duration_ms=at - begun)
+            stops.append(Event("ptt.stop", stop, start.net_uid, at))
+        else:
+            joined = msgspec.json.decode(data, type=UserJoined)
+            left = UserLeft(
+                user_id=joined.user_id,
+                display_name=joined.display_name,
+                transport=joined.transport,
+                reason="restart",
+            )
+            leaves.append(Event("user.left", left, "", at))
+    return stops + leaves
