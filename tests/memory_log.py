@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import gevent
 
-from shardapi.events import Logged
+from shardapi.eventlog import Logged
 
 
 class MemoryLog:

@@ -12,9 +12,9 @@ import gevent
 from measure import at_least, at_most, percentile
 
 from shardapi.app import create_app
+from shardapi.commands import CreateNet, RenameNet
 from shardapi.config import load
-from shardapi.events import PttStart, PttStop
-from shardapi.guild import CreateNet, Event, RenameNet
+from shardapi.events import Event, PttStart, PttStop
 from shardapi.shard import Shard
 
 SLOW_DISK = """

@@ -2,9 +2,10 @@
 
 import http.client
 import json
+import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ class Reader:
         self.server, self.key, self.last = server, key, since
         self.events: list[dict[str, Any]] = []
         self.connects = 0
-        self._open: http.client.HTTPConnection | None = None
+        self._socket: socket.socket | None = None
         self._ended = False
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -31,17 +32,17 @@ class Reader:
             time.sleep(0.01)
 
     def _follow(self) -> None:
-        self._open = http.client.HTTPConnection(urlsplit(self.server.url).netloc, timeout=30)
-        try:
+        connection = http.client.HTTPConnection(urlsplit(self.server.url).netloc, timeout=30)
+        with closing(connection):
+            connection.connect()
+            self._socket = connection.sock
             headers = {"Authorization": f"Bearer {self.key}"}
             if self.last:
                 headers["Last-Event-ID"] = self.last
-            self._open.request("GET", "/api/v1/stream", headers=headers)
-            answer = self._open.getresponse()
-            if answer.status == 200:
-                self._read(answer)
-        finally:
-            self._open.close()
+            connection.request("GET", "/api/v1/stream", headers=headers)
+            with connection.getresponse() as answer:
+                if answer.status == 200:
+                    self._read(answer)
 
     def _read(self, answer: http.client.HTTPResponse) -> None:
         self.connects += 1
@@ -71,8 +72,8 @@ class Reader:
     def close(self) -> None:
         """Leave."""
         self._ended = True
-        connection = self._open
-        if connection is not None and connection.sock is not None:
+        if self._socket is not None:
             with suppress(OSError):
-                connection.sock.shutdown(2)
+                self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join(10)
+        assert not self._thread.is_alive()
