@@ -181,6 +181,18 @@ def test_term_serves_what_is_asked_and_closes_what_is_idle(tmp_path: Path) -> No
     assert "Traceback" not in served.said()
 
 
+def test_idle_connections_and_slow_heads_are_cut(tmp_path: Path) -> None:
+    with Served("worker_app:app", tmp_path / "log", "--keep-alive", "1") as served:
+        with served.connect() as fresh, served.connect() as kept, served.connect() as slow:
+            ask(kept, "/echo")
+            began = time.monotonic()
+            for byte in GET[:12]:
+                slow.sendall(bytes([byte]))
+                time.sleep(0.05)
+            assert [rest(sock) for sock in (fresh, kept, slow)] == [b"", b"", b""]
+            assert time.monotonic() - began < 3
+
+
 def test_hup_under_load_fails_no_request(tmp_path: Path, size: str) -> None:
     rounds, clients = (8, 8) if size == "soak" else (1, 4)
     failed: list[BaseException] = []
