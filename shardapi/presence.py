@@ -9,7 +9,7 @@ import msgspec
 from . import clock
 from .errors import FEATURE_OFF, NET_NOT_FOUND, NOT_ON_NET, OPERATION_CLOSED, ApiError
 from .events import Event, PttStart, PttStop, UserJoined, UserLeft
-from .guild import GLOBAL_SLOT, GLOBAL_UID, PUBLIC_SLOT, PUBLIC_UID, Frozen, Guild, PublicNet
+from .guild import GLOBAL_SLOT, GLOBAL_UID, PUBLIC_SLOT, PUBLIC_UID, FeatureFlags, Frozen, Guild, PublicNet
 from .writer import Writer
 
 TRANSMISSION_SECONDS = 60.0
