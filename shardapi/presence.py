@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import msgspec
 
 from . import clock
-from .errors import FEATURE_OFF, NET_NOT_FOUND, NOT_ON_NET, OPERATION_CLOSED, ApiError
+from .errors import FEATURE_OFF, NET_MISMATCH, NET_NOT_FOUND, NOT_ON_NET, OPERATION_CLOSED, ApiError
 from .events import Event, PttStart, PttStop, UserJoined, UserLeft
 from .guild import GLOBAL_SLOT, GLOBAL_UID, PUBLIC_SLOT, PUBLIC_UID, FeatureFlags, Frozen, Guild, PublicNet
 from .writer import Writer
@@ -221,10 +221,11 @@ class Presence:
             self._stop(transmission, "timeout")
 
     def _resolve(self, net_uid: str, net_id: int) -> tuple[str, int]:
-        if GLOBAL_SLOT == net_id or GLOBAL_UID == net_uid:
-            return GLOBAL_UID, GLOBAL_SLOT
-        if PUBLIC_SLOT == net_id or PUBLIC_UID == net_uid:
-            return PUBLIC_UID, PUBLIC_SLOT
+        for uid, slot in ((GLOBAL_UID, GLOBAL_SLOT), (PUBLIC_UID, PUBLIC_SLOT)):
+            if net_uid == uid or net_id == slot:
+                if net_uid not in ("", uid) or net_id not in (0, slot):
+                    raise NET_MISMATCH(f"netUid {net_uid} is not net {net_id}.", hint="Send netUid alone.")
+                return uid, slot
         net = self.guild.find(net_uid, net_id)
         return net.uid, net.slot
 

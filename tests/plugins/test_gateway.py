@@ -197,6 +197,7 @@ HANDSHAKES: dict[str, tuple[str, dict[str, str], int]] = {
     "a body": ("GET /ws HTTP/1.1", {"Content-Length": "3"}, 400),
     "bad subprotocol": ("GET /ws HTTP/1.1", {"Sec-WebSocket-Protocol": "a b"}, 400),
     "HTTP/1.0": ("GET /ws HTTP/1.0", {}, 426),
+    "HEAD": ("HEAD /ws HTTP/1.1", {}, 426),
     "POST": ("POST /ws HTTP/1.1", {}, 405),
 }
 
@@ -221,7 +222,10 @@ def upgraded(
     fields = {**GOOD, "Authorization": f"Bearer {token(user)}", **(changes or {})}
     head = "\r\n".join([line, *(f"{field}: {value}" for field, value in fields.items() if value)])
     address = urlsplit(shard.url)
-    with socket.create_connection((address.hostname, address.port), 5) as sock:
+    with socket.socket() as sock:
+        sock.settimeout(5)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # little is read for those who do not
+        sock.connect((address.hostname, address.port))
         sock.sendall(head.encode() + b"\r\n\r\n")
         read = b""
         while b"\r\n\r\n" not in read:
@@ -587,6 +591,8 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "a net that is gone": ({"netId": 49}, "net_not_found"),
     "an unknown uid": ({"netUid": "net_" + "a" * 24}, "net_not_found"),
     "uid and slot of two nets": ({"netId": 49, "netUid": ""}, "net_mismatch"),
+    "global push-to-talk by slot and a net by uid": ({"netId": 255, "netUid": ""}, "net_mismatch"),
+    "the Public Net by uid and another slot": ({"netId": 3, "netUid": "net_public"}, "net_mismatch"),
     "global push-to-talk switched off": ({"netId": 255}, "feature_off"),
     "global push-to-talk by uid": ({"netUid": "net_global"}, "feature_off"),
     "the hidden Public Net": ({"netId": 250}, "net_not_found"),
@@ -669,11 +675,37 @@ def test_who_goes_has_closed(cut: bool, join: Join, tail: Tail, user: str) -> No
 
 def test_who_answers_no_ping_has_timed_out(impatient: Server, user: str) -> None:
     tail = Tail(impatient, user)
-    text = json.dumps({"type": "join", "guildId": GUILD}).encode()
     with upgraded(impatient, user) as (sock, _):
-        sock.sendall(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text)  # masked with zeros
+        sock.sendall(masked({"type": "join", "guildId": GUILD}))
         assert tail.expect("user.left")["reason"] == "timeout"
     tail.close()
+
+
+def test_who_does_not_read_is_dropped_and_others_hear_all(
+    shard: Server, join: Join, net: Any, tail: Tail, user: str
+) -> None:
+    other = join(user + "-other")
+    with upgraded(shard, user) as (sock, _):
+        sock.sendall(masked({"type": "join", "guildId": GUILD}))
+        tail.expect("user.joined")
+        for number in range(1000):
+            name = f"{number:04}" + "x" * 60
+            version = shard.post("/nets/rename", {"netUid": net["netUid"], "name": name}).json()["version"]
+            other.expect("config", version=version)
+            if number % 20 == 0 and user not in connected(shard):
+                break
+        assert tail.expect("user.left")["reason"] == "slow"
+
+
+def connected(shard: Server) -> list[str]:
+    """Ids of the users on the roster."""
+    return [one["userId"] for one in shard.get("/roster").json()["operators"]]
+
+
+def masked(message: dict[str, Any]) -> bytes:
+    """A short message as a client's frame, masked with zeros."""
+    text = json.dumps(message).encode()
+    return bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text
 
 
 def test_a_restart_tells_everyone(impatient: Server, connect: Connect, join: Join, user: str) -> None:
@@ -685,4 +717,4 @@ def test_a_restart_tells_everyone(impatient: Server, connect: Connect, join: Joi
         with pytest.raises(ConnectionClosed) as end:
             client.recv(5)
         assert end.value.rcvd is not None and end.value.rcvd.code == 4001
-    assert impatient.get("/roster").json()["operators"] == []
+    assert connected(impatient) == []
