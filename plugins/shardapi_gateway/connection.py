@@ -5,7 +5,6 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -17,6 +16,8 @@ from websockets.server import ServerProtocol
 
 from shardapi.presence import Message
 
+from .outbox import Outbox
+
 HEARTBEAT_SECONDS = 8.0
 MISSED_PONGS = 2
 CLOSE_SECONDS = 5.0  # for the peer's part in a closing handshake
@@ -24,16 +25,13 @@ LARGEST_MESSAGE = 16 * 1024
 READ_BYTES = 4096  # a few hundred of the smallest frames: what may hold up the loop at once
 FRAMES, FRAMES_SECONDS = 20, 1.0
 PAUSE_SECONDS = 0.1
-QUEUE_BYTES = 256 * 1024
-QUEUE_SECONDS = 2.0
 DISCONNECTED = 4001
 
-READABLE, WRITABLE = 1, 2
 ABRUPTLY = struct.pack("ii", 1, 0)  # SO_LINGER: close drops what is still unsent
 
 log = logging.getLogger("shardapi.gateway")
 frames_log = logging.getLogger("shardapi.gateway.frames")
-frames_log.setLevel(logging.WARNING)
+frames_log.setLevel(logging.WARNING)  # at DEBUG it would tell what operators send
 
 
 def encode(text: bytes) -> bytes:
@@ -59,56 +57,6 @@ class Allowance:
             return False
         self._taken.append(now)
         return True
-
-
-class Outbox:
-    """What the kernel would not take yet: sent in order as it does, given up when too much or too old."""
-
-    __slots__ = ("_sock", "_frames", "_size", "_drained", "_give_up", "_writable", "_watch")
-
-    def __init__(self, sock: Any, drained: Callable[[], None], give_up: Callable[[str], None]) -> None:
-        self._sock, self._drained, self._give_up = sock, drained, give_up
-        self._frames: deque[tuple[float, memoryview]] = deque()
-        self._size = 0
-        loop = gevent.get_hub().loop
-        self._writable = loop.io(sock.fileno(), WRITABLE)
-        self._watch = loop.timer(QUEUE_SECONDS / 8, QUEUE_SECONDS / 8)
-        self._writable.start(self._drain)
-        self._watch.start(self._look)
-
-    def put(self, data: memoryview) -> None:
-        """Queue a frame, or the rest of one."""
-        self._frames.append((time.monotonic(), data))
-        self._size += len(data)
-        if self._size > QUEUE_BYTES:
-            self._give_up("slow")
-
-    def close(self) -> None:
-        """Stop sending."""
-        self._writable.close()
-        self._watch.close()
-
-    def _look(self) -> None:
-        if time.monotonic() - self._frames[0][0] >= QUEUE_SECONDS:
-            self._give_up("slow")
-
-    def _drain(self) -> None:
-        try:
-            while self._frames:
-                at, data = self._frames[0]
-                sent = self._sock.send(data, 0, 0.0)
-                self._size -= sent
-                if sent < len(data):
-                    self._frames[0] = at, data[sent:]
-                    return
-                self._frames.popleft()
-        except BlockingIOError:
-            return
-        except OSError:
-            self._give_up("closed")
-            return
-        self.close()
-        self._drained()
 
 
 class WebSocket:

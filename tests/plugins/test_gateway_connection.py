@@ -17,7 +17,7 @@ from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from shardapi.presence import Message
-from shardapi_gateway import connection
+from shardapi_gateway import connection, outbox
 from shardapi_gateway.connection import LARGEST_MESSAGE, Allowance, WebSocket, encode
 
 
@@ -352,7 +352,7 @@ def test_a_peer_too_slow_for_the_queue_is_closed(pair: Open) -> None:
 
 
 def test_a_peer_that_lets_a_frame_grow_old_is_closed(pair: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "QUEUE_SECONDS", 0.2)
+    monkeypatch.setattr(outbox, "QUEUE_SECONDS", 0.2)
     echo, _ = pair()
     for _ in range(45):
         echo.send(Message(b"x" * 9000))
