@@ -25,6 +25,7 @@ from .errors import (
     INTERNAL,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
+    RATE_LIMITED,
     UNAUTHORIZED,
     ApiError,
     ErrorCode,
@@ -229,7 +230,7 @@ class Dispatcher:
         self.shard.timings.observe(
             route.name if route is not None else "", status, (time.perf_counter() - began) * 1000
         )
-        if code == UNAUTHORIZED.code or (code and call.key is None and status == 429):
+        if call.key is None and code in (UNAUTHORIZED.code, RATE_LIMITED.code):
             self.shard.audit.note_failure(call.address, row_of(call, status, code))
         elif call.key is not None and (code or call.write is None or not call.write.recorded):
             self.shard.audit.note(row_of(call, status, code))
