@@ -1,6 +1,5 @@
 """The shard: everything one guild's process holds, opened from the settings, started and retired by the worker."""
 
-import fcntl
 import logging
 import os
 import secrets
@@ -12,11 +11,11 @@ from typing import Any, TypeVar
 import gevent
 import msgspec
 
-from . import clock, writes
+from . import clock, folder, writes
 from .auditlog import AuditLog
 from .auth import Keys
 from .central import EmbeddedCentral
-from .config import Config, ConfigError
+from .config import Config
 from .eventlog import EventLog, left_open
 from .guild import Features, Guild
 from .hub import Hub
@@ -34,7 +33,6 @@ from .writer import Writer
 log = logging.getLogger("shardapi")
 
 VERSION = version("shardapi")
-LOCK = "serve.lock"
 ALIVE_SECONDS = 5.0
 HOUSEKEEPING_SECONDS = 60.0
 S = TypeVar("S")
@@ -45,9 +43,9 @@ class Shard:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        folder = prepare_folder(config)
+        folder.prepare(config.folder)
         self.plugins = Plugins(config)
-        self.store = Store(folder)
+        self.store = Store(config.folder)
         self.store.migrate("core", Path(__file__).with_name("migrations"))
         self.guild_id = self.store.execute(lambda: _open_guild(config))
         self.events = EventLog(self.store, self.guild_id)
@@ -110,10 +108,9 @@ class Shard:
         self._tasks.append(gevent.spawn(self._serve, tasks))
 
     def _serve(self, tasks: list[Callable[[], None]]) -> None:
-        handle = os.open(self.store.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        while not _locked(handle):
+        while (lock := folder.lock(self.store.folder)) is None:
             gevent.sleep(0.05)
-        self._lock = handle
+        self._lock = lock
         self.writer.refresh()
         self._close_what_a_crash_left_open()
         self.central.end_due()
@@ -183,20 +180,6 @@ class Shard:
         self.store.close()
 
 
-def prepare_folder(config: Config) -> Path:
-    """The data folder, made and writable. Raises ConfigError."""
-    folder = config.folder
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = folder / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        if error.errno not in (28, 30) or not (folder / "shard.sqlite3").exists():  # full, read-only
-            raise ConfigError(f"data folder {folder}: {error.strerror}") from None
-    return folder
-
-
 def signing_secrets(config: Config) -> list[str]:
     """The secrets that sign tokens, the newest first; made once in the data folder, one a line."""
     if config.signing_secret:
@@ -234,11 +217,3 @@ def _url_of(address: Any) -> str:
         return ""
     host, port = address[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def _locked(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

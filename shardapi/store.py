@@ -14,10 +14,10 @@ from gevent.threadpool import ThreadPool
 from playhouse.migrations import Runner
 
 from .errors import STORE_UNAVAILABLE, STORE_UNCERTAIN, ApiError
+from .folder import STORE
 
 T = TypeVar("T")
 
-FILE = "shard.sqlite3"
 # Below this version two writing connections can corrupt a WAL database that is being reset.
 SAFE_WITH_TWO_WRITERS = (3, 51, 3)
 CONNECTIONS_THAT_READ = 4
@@ -58,7 +58,7 @@ class Store:
     """The open store: `read` and `execute` run a function on a connection of its own, off the loop."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.path = folder, folder / FILE
+        self.folder, self.path = folder, folder / STORE
         self._writer = ThreadPool(1)
         self._readers = ThreadPool(CONNECTIONS_THAT_READ)
         self._lock_file = open(folder / "write.lock", "ab") if _needs_lock() else None

@@ -1,0 +1,37 @@
+"""The data folder: private, writable, and served by one process at a time."""
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+from .config import ConfigError
+
+LOCK = "serve.lock"
+STORE = "shard.sqlite3"
+# A folder that cannot be written now may still be read, and recovers by itself.
+RECOVERS = (errno.ENOSPC, errno.EROFS)
+
+
+def prepare(folder: Path) -> Path:
+    """Make the folder if it is not there, and prove that it can be written. Raises ConfigError."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = folder / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        if error.errno not in RECOVERS or not (folder / STORE).exists():
+            raise ConfigError(f"data folder {folder}: {error.strerror}") from None
+    return folder
+
+
+def lock(folder: Path) -> int | None:
+    """The right to serve the folder, as an open descriptor; None while another process has it."""
+    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    return handle
