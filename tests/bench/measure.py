@@ -142,11 +142,11 @@ class Load(NamedTuple):
     others: float
 
 
-def wrk(server: Server, path: str, *, seconds: float, connections: int, cpu: int = LOAD_CPU) -> Load:
+def wrk(server: Server, path: str, *, seconds: int, connections: int, cpu: int = LOAD_CPU) -> Load:
     """Drive a server with keep-alive connections from one thread of wrk, pinned to its own core."""
     headers = [f"--header={name}: {value}" for name, value in server.headers.items()]
     script = f"--script={HERE / 'wrk.lua'}"
-    size = [f"--connections={connections}", f"--duration={seconds:g}s", "--threads=1"]
+    size = [f"--connections={connections}", f"--duration={seconds}s", "--threads=1"]
     began, busy, mine, served = time.perf_counter(), busy_seconds(), own_seconds(), server.cpu_seconds()
     run = subprocess.run(
         ["taskset", "--cpu-list", str(cpu), "wrk", *size, *headers, script, server.url + path],

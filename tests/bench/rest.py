@@ -30,7 +30,7 @@ def arguments() -> argparse.Namespace:
         "--worker", default="shardapi.worker.Worker", help="worker class of the Flask references"
     )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=3.0, help="length of each cell")
+    parser.add_argument("--seconds", type=int, default=3, help="length of each cell")
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these servers only, for a look")
     return parser.parse_args()
