@@ -193,6 +193,14 @@ def test_idle_connections_and_slow_heads_are_cut(tmp_path: Path) -> None:
             assert time.monotonic() - began < 3
 
 
+def test_a_loop_that_hangs_is_ended_and_its_client_told(tmp_path: Path) -> None:
+    with Served("worker_app:app", tmp_path / "log", "--timeout", "1") as served:
+        assert statuses(served.answer(b"GET /hangs HTTP/1.1\r\nHost: x\r\n\r\n" + GET)) == [500]
+        eventually(lambda: served.said().count("Booting worker") == 2)
+        assert b"Worker" in served.answer(b"GET /hooks HTTP/1.0\r\n\r\n")
+    assert "WORKER TIMEOUT" in served.said()
+
+
 def test_hup_under_load_fails_no_request(tmp_path: Path, size: str) -> None:
     rounds, clients = (8, 8) if size == "soak" else (1, 4)
     failed: list[BaseException] = []

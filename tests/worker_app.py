@@ -92,6 +92,12 @@ def busy(environ: Environ, start: Start) -> Iterable[bytes]:
     return whole(b"busy", start)
 
 
+def hangs(environ: Environ, start: Start) -> Iterable[bytes]:
+    """A loop that lets nobody else run."""
+    while True:
+        pass
+
+
 def missing(environ: Environ, start: Start) -> Iterable[bytes]:
     """Nothing by that name."""
     start("404 Not Found", [("Content-Length", "0")])
@@ -131,6 +137,7 @@ ANSWERS: dict[str, Callable[[Environ, Start], Iterable[bytes]]] = {
     "/fails": fails,
     "/slow": slow,
     "/busy": busy,
+    "/hangs": hangs,
     "/taken": taken,
     "/death": death,
 }

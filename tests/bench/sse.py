@@ -82,29 +82,31 @@ class Subscribers:
     """Many open streams, read by one loop; a context manager."""
 
     def __init__(self, server: Server, count: int, request: str = "/stream") -> None:
-        split = urlsplit(server.url)
+        self.name, split = server.name, urlsplit(server.url)
         self.address = (split.hostname or "", split.port or 0)
         self.request = f"GET {request} HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n".encode()
         self.epoll = select.epoll()
         self.socks: dict[int, socket.socket] = {}
+        while len(self.socks) < count:
+            self._open(min(100, count - len(self.socks)))
+
+    def _open(self, count: int) -> None:
+        waiting = set()
         for _ in range(count):
-            self._open()
-        waiting = set(self.socks)
-        until = time.monotonic() + 60
-        while waiting:  # for every head
+            sock = socket.create_connection(self.address, timeout=30)
+            sock.sendall(self.request)
+            sock.setblocking(False)
+            self.socks[sock.fileno()] = sock
+            self.epoll.register(sock.fileno(), select.EPOLLIN)
+            waiting.add(sock.fileno())
+        until = time.monotonic() + 30
+        while waiting:  # for every head, so that the server has no more to do at once than these
             if time.monotonic() > until:
-                raise RuntimeError(f"{server.name}: {len(waiting)} streams had no answer")
+                raise RuntimeError(f"{self.name}: {len(waiting)} streams had no answer")
             for fd, _ in self.epoll.poll(1):
                 if not self.socks[fd].recv(65536).startswith(b"HTTP/1.1 200") and fd in waiting:
-                    raise RuntimeError(f"{server.name} refused a stream")
+                    raise RuntimeError(f"{self.name} refused a stream")
                 waiting.discard(fd)
-
-    def _open(self) -> None:
-        sock = socket.create_connection(self.address)
-        sock.sendall(self.request)
-        sock.setblocking(False)
-        self.socks[sock.fileno()] = sock
-        self.epoll.register(sock.fileno(), select.EPOLLIN)
 
     def read(self, seconds: float, *, timed: bool = False) -> Seen:
         """Read for a while and count; `timed`, also compare the time in each event with now."""
