@@ -167,10 +167,10 @@ class Keys:
             if now is None or (now.revoked_at and not key.revoked_at):
                 self._tell(key)
 
-    def expire(self, since: int, now: int) -> None:
-        """Tell which known keys ran out in this span of time."""
+    def expire(self, now: int) -> None:
+        """Tell which known keys have run out; again each time, because a stepped clock can revive them between."""
         for key in list(self._known.values()):
-            if since < key.expires_at <= now and not key.revoked_at:
+            if 0 < key.expires_at <= now and not key.revoked_at:
                 self._tell(key)
 
     def _tell(self, key: Key) -> None:

@@ -136,12 +136,9 @@ class Shard:
         many("UPDATE guild SET alive_at = ? WHERE id = ?", [(clock.now(), self.guild_id)])
 
     def _expire_keys(self) -> None:
-        seen = clock.now()
         while True:
             gevent.sleep(0.5)
-            now = clock.now()
-            self.keys.expire(seen, now)
-            seen = now
+            self.keys.expire(clock.now())
 
     def _keep_house(self) -> None:
         keep = self.config.events

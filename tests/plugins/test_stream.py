@@ -238,5 +238,5 @@ def test_an_expired_key_closes_its_streams(app: ShardApp, client: Any) -> None:
     ) as answer:
         body = iter(answer.response)
         next(body)
-        app.shard.keys.expire(now, now + 61_000)
+        app.shard.keys.expire(now + 61_000)
         assert list(body) == []
