@@ -1,48 +1,44 @@
 """The command line: every command works whether or not the server runs."""
 
-import fcntl
 import json
 import os
+import re
+import select
+import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
-from . import clock, config
+from . import clock, config, folder
 from .config import Config, ConfigError
 
-GUNICORN = ("-m", "gunicorn", "-c", "python:shardapi.server")
+if TYPE_CHECKING:
+    from .app import ShardApp
+    from .auth import Key
+
+# As long as a server that is just ending may still hold them.
 LOCK_PATIENCE_SECONDS = 5.0
 PORT_PATIENCE_SECONDS = 2.0
+TAIL_SECONDS = 0.2
+DAY_MS = 86_400_000
 
 
-class Owner(click.Group):
-    """A group whose foreseen errors are one line and an exit status, never a traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        from .errors import ApiError
-        from .store import StoreTooNew
-
-        try:
-            return super().invoke(ctx)
-        except (ConfigError, StoreTooNew) as error:
-            raise click.ClickException(str(error)) from None
-        except ApiError as error:
-            raise click.ClickException(f"{error.detail} {error.hint}".strip()) from None
-
-
-@click.group(cls=Owner, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="shardapi")
 def main() -> None:
     """Run and manage a private voice shard's Owner API.
 
-    Settings come from the defaults, a TOML file, and SHARDAPI_* variables, each over the one before.
+    Settings come from the defaults, a TOML file, and SHARDAPI_* variables, each over the one before. Every
+    command works beside a running server and without one.
     """
 
 
@@ -55,11 +51,16 @@ def with_config(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--data-dir", metavar="DIR", help="The data folder (default: ./shard-data).")
     @wraps(command)
     def loaded(*args: Any, file: str | None, data_dir: str | None, **kwargs: Any) -> Any:
+        environ = dict(os.environ)
         if file is not None:
-            os.environ["SHARDAPI_CONFIG"] = str(Path(file).absolute())
+            environ["SHARDAPI_CONFIG"] = str(Path(file).absolute())
         if data_dir is not None:
-            os.environ["SHARDAPI_DATA_DIR"] = data_dir
-        return command(*args, settings=config.load(), **kwargs)
+            environ["SHARDAPI_DATA_DIR"] = str(Path(data_dir).absolute())
+        if kwargs.get("bind"):
+            environ["SHARDAPI_SERVER__BIND"] = kwargs["bind"]
+        click.get_current_context().obj = environ
+        with one_line():
+            return command(*args, settings=config.load(environ=environ), **kwargs)
 
     return loaded
 
@@ -68,15 +69,45 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for 
 
 
 @contextmanager
-def opened(settings: Config) -> Iterator[Any]:
-    """The shard's app, open beside a running server."""
+def one_line(errors: Callable[[], tuple[type[Exception], ...]] = lambda: (ConfigError,)) -> Iterator[None]:
+    """Tell a foreseen error in one line, with exit status 1."""
+    try:
+        yield
+    except errors() as error:
+        raise click.ClickException(" ".join(str(error).split())) from None
+
+
+def foreseen() -> tuple[type[Exception], ...]:
+    """What opening and writing a shard may raise that its owner can mend."""
+    from peewee import DatabaseError
+
+    from .errors import ApiError
+    from .store import StoreTooNew
+
+    return ConfigError, ApiError, DatabaseError, StoreTooNew
+
+
+@contextmanager
+def opened(settings: Config) -> "Iterator[ShardApp]":
+    """The shard, open beside a running server."""
     from .app import create_app
 
-    app = create_app(settings)
-    try:
+    with one_line(foreseen):
+        app = create_app(settings)
+        try:
+            yield app
+        finally:
+            app.shard.close()
+
+
+@contextmanager
+def assembled(settings: Config) -> "Iterator[ShardApp]":
+    """The app as `serve` would make it, on a store that is thrown away: for what does not need the data."""
+    with (
+        tempfile.TemporaryDirectory(prefix="shardapi-") as name,
+        opened(msgspec.structs.replace(settings, data_dir=name)) as app,
+    ):
         yield app
-    finally:
-        app.shard.close()
 
 
 def say(value: Any) -> None:
@@ -92,61 +123,51 @@ def say(value: Any) -> None:
     "--bind", metavar="HOST:PORT", help="Where to listen (default: 127.0.0.1:25588; port 0: a free one)."
 )
 @with_config
-def serve(settings: Config, bind: str | None) -> None:
+@click.pass_obj
+def serve(environ: dict[str, str], settings: Config, bind: str | None) -> None:
     """Run the shard until it is told to stop.
 
     The first start makes the data folder, the store, the signing secret and the guild. On a terminal it also
-    makes one owner key with all scopes and shows it once.
+    makes one owner key with all scopes and shows it once. TERM and Ctrl-C end it, HUP begins it anew without
+    refusing a request.
     """
-    if bind is not None:
-        os.environ["SHARDAPI_SERVER__BIND"] = bind
-        settings = config.load()
-    with opened(settings) as app:
-        _check_folder_is_free(app.shard.store.folder)
-        _check_port_is_free(settings.server.bind)
-        _offer_first_key(app, settings)
-    os.execv(sys.executable, [sys.executable, *GUNICORN])
+    folder.prepare(settings.folder)
+    _check_folder_is_free(settings.folder)
+    _check_port_is_free(settings.server.bind)
+    # A fresh interpreter, so that nothing here is imported before the worker patches; never from the working folder.
+    environ["PYTHONSAFEPATH"] = "1"
+    os.execve(sys.executable, [sys.executable, "-m", "shardapi.server"], environ)
 
 
-def _check_folder_is_free(folder: Path) -> None:
+def _check_folder_is_free(path: Path) -> None:
     deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
-    with open(folder / "serve.lock", "ab") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise click.ClickException(
-                        f"another shardapi serves {folder}: one server per data folder"
-                    ) from None
-                time.sleep(0.1)
+    while (handle := folder.lock(path)) is None:
+        if time.monotonic() > deadline:
+            raise ConfigError(f"another server serves {path}: one server per data folder")
+        time.sleep(0.05)
+    os.close(handle)
 
 
 def _check_port_is_free(bind: str) -> None:
-    if bind.startswith(("unix:", "fd://")):
-        return
+    if os.environ.get("LISTEN_PID") == str(os.getpid()):
+        return  # systemd has opened it for us
     host, port = config.host_and_port(bind)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
+    deadline = time.monotonic() + PORT_PATIENCE_SECONDS
+    while (error := _bind_error(host, port)) is not None:
+        if time.monotonic() > deadline:
+            raise ConfigError(f"cannot listen on {bind}: {error.strerror}")
+        time.sleep(0.05)
+
+
+def _bind_error(host: str, port: int) -> OSError | None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
+            probe.listen()  # two may bind, one may listen
         except OSError as error:
-            raise click.ClickException(f"cannot listen on {bind}: {error.strerror}") from None
-
-
-def _offer_first_key(app: Any, settings: Config) -> None:
-    shard = app.shard
-    if shard.keys.all():
-        return
-    if not sys.stdout.isatty():
-        where = f" --data-dir {settings.folder}"
-        click.echo(f"There is no key yet. Make one: shardapi keys create owner --all-scopes{where}", err=True)
-        return
-    _, secret = shard.keys.create("owner", shard.plugins.all_scopes)
-    click.echo(f"Your owner key, shown this once:\n\n  {secret}\n\nTry it:\n")
-    click.echo(f'  curl -H "Authorization: Bearer {secret}" {shard.base_url}/api/v1/status\n')
+            return error
+    return None
 
 
 # -- keys
@@ -165,7 +186,10 @@ def keys() -> None:
 @click.option("--all-scopes", is_flag=True, help="Every scope there is now, those of enabled plugins too.")
 @click.option("--bundle", type=click.Choice(["dashboard", "bot", "ops"]), help="A usual set of scopes.")
 @click.option(
-    "--expires-days", type=click.FloatRange(min=0, min_open=True), help="End it by itself after N days."
+    "--expires-days",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    help="End it by itself after N days.",
 )
 @as_json
 @with_config
@@ -180,64 +204,81 @@ def create_key(
 ) -> None:
     """Make a key called NAME; its secret is shown once, and kept only as a digest.
 
-    Say what it may do with --scope, --bundle or --all-scopes. A running server takes it at once.
+    Say what it may do with --scope, --bundle or --all-scopes; give a bot the least it can do its job with. A
+    running server takes the key at once. The secret alone is on standard output:
+
+    \b
+      KEY=$(shardapi keys create my-bot --scope read:status --scope write:nets)
     """
     from .auth import BUNDLES
 
-    if not name.strip() or len(name) > 64:
-        raise click.UsageError("a key's name has 1 to 64 characters")
-    if sum((bool(scopes), all_scopes, bundle is not None)) != 1:
+    name = _checked_name(name, "a key's name")
+    if [bool(scopes), all_scopes, bundle is not None].count(True) != 1:
         raise click.UsageError("say what the key may do: --scope S, --bundle NAME or --all-scopes")
     with opened(settings) as app:
         known = app.shard.plugins.all_scopes
         for scope in scopes:
             if scope not in known:
-                raise click.UsageError(f"there is no scope {scope}; there are: {', '.join(sorted(known))}")
-        granted = known if all_scopes else scopes or BUNDLES[bundle or "bot"]
-        ends = clock.now() + int(expires_days * 86_400_000) if expires_days else 0
-        key, secret = app.shard.keys.create(name.strip(), granted, expires_at=ends)
-        if as_json:
-            say({**_key_facts(key), "secret": secret})
-            return
-        click.echo(f"{secret}\n", nl=True)
-        click.echo(f"id      {key.id}\nname    {key.name}\nexpires {clock.iso(ends) or 'never'}", err=True)
-        click.echo("scopes  " + "\n        ".join(sorted(key.scopes)), err=True)
-        click.echo("\nThis is the only time the secret is shown.", err=True)
+                raise click.ClickException(
+                    f"there is no scope {scope}; there are: {', '.join(sorted(known))}"
+                )
+        granted = known if all_scopes else scopes or BUNDLES[bundle or ""]
+        ends = clock.now() + int(expires_days * DAY_MS) if expires_days else 0
+        key, secret = app.shard.keys.create(name, granted, expires_at=ends)
+    if as_json:
+        say({**_key_facts(key), "secret": secret})
+        return
+    click.echo(secret)
+    click.echo(f"\nid       {key.id}\nname     {key.name}\nexpires  {clock.iso(ends) or 'never'}", err=True)
+    click.echo("scopes   " + "\n         ".join(sorted(key.scopes)), err=True)
+    click.echo("\nThe secret is shown this once.", err=True)
 
 
 @keys.command("list")
 @as_json
 @with_config
 def list_keys(settings: Config, as_json: bool) -> None:
-    """List all keys with their state; never their secrets."""
+    """List all keys, the oldest first, ended ones too; never their secrets."""
     with opened(settings) as app:
         found = app.shard.keys.all()
     if as_json:
         say([_key_facts(key) for key in found])
         return
     for key in found:
-        last = clock.iso(key.last_used_at) or "never used"
-        click.echo(f"{key.id}  {_state(key):8} {last:24}  {key.name}  [{' '.join(sorted(key.scopes))}]")
+        used = clock.iso(key.last_used_at) or "never used"
+        click.echo(f"{key.id}  {_state(key):8} {used:24}  {key.name}  [{' '.join(sorted(key.scopes))}]")
 
 
 @keys.command("revoke")
 @click.argument("key_id", metavar="ID")
+@as_json
 @with_config
-def revoke_key(settings: Config, key_id: str) -> None:
-    """End the key ID; its open streams close within a second."""
+def revoke_key(settings: Config, key_id: str, as_json: bool) -> None:
+    """End the key ID for good; a running server refuses it and closes its open streams within a second."""
     with opened(settings) as app:
         if not app.shard.keys.revoke(key_id):
             raise click.ClickException(f"there is no live key {key_id}; see: shardapi keys list")
-    click.echo(f"{key_id} is revoked.")
+        key = next(key for key in app.shard.keys.all() if key.id == key_id)
+    if as_json:
+        say(_key_facts(key))
+    else:
+        click.echo(f"{key_id} ({key.name}) is revoked.")
 
 
-def _state(key: Any) -> str:
+def _checked_name(name: str, what: str) -> str:
+    name = name.strip()
+    if not 1 <= len(name) <= 64 or not name.isprintable():
+        raise click.UsageError(f"{what} has 1 to 64 characters, none of them a control character")
+    return name
+
+
+def _state(key: "Key") -> str:
     if key.revoked_at:
         return "revoked"
     return "expired" if key.ended(clock.now()) else "live"
 
 
-def _key_facts(key: Any) -> dict[str, Any]:
+def _key_facts(key: "Key") -> dict[str, Any]:
     return {
         "id": key.id,
         "kind": key.kind,
@@ -264,34 +305,42 @@ def operators() -> None:
 @click.argument("user_id")
 @click.option("--name", required=True, help="The display name.")
 @click.option("--role", "roles", multiple=True, metavar="ROLE", help="A Discord role id; repeat for more.")
-@click.option("--expires-days", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True)
+@click.option(
+    "--expires-days",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    default=30.0,
+    help="End it by itself after N days (default: 30).",
+)
 @as_json
 @with_config
 def operator_token(
     settings: Config, user_id: str, name: str, roles: tuple[str, ...], expires_days: float, as_json: bool
 ) -> None:
-    """Print a token with which the operator USER_ID connects to /ws."""
-    import re
+    """Print a token with which the operator USER_ID connects to /ws.
 
+    It is signed with the shard's own secret and says who they are, which roles they hold and when it ends. A
+    client shows it as `Authorization: Bearer TOKEN`.
+    """
     if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", user_id):
         raise click.UsageError("a user id is 1 to 64 of A-Z a-z 0-9 _ . : -")
-    if not name.strip() or len(name) > 64:
-        raise click.UsageError("a display name has 1 to 64 characters")
+    name = _checked_name(name, "a display name")
     with opened(settings) as app:
         shard = app.shard
-        token = shard.central.operator_token(user_id, name.strip(), roles, expires_days)
-        facts = {
+        token = shard.central.operator_token(user_id, name, roles, expires_days)
+    if not as_json:
+        click.echo(token)
+        return
+    say(
+        {
             "token": token,
             "userId": user_id,
-            "displayName": name.strip(),
+            "displayName": name,
             "roles": list(roles),
             "guildId": shard.guild_id,
-            "expiresAt": clock.iso(clock.now() + int(expires_days * 86_400_000)),
+            "expiresAt": clock.iso(clock.now() + int(expires_days * DAY_MS)),
         }
-    if as_json:
-        say(facts)
-    else:
-        click.echo(token)
+    )
 
 
 # -- what there is
@@ -306,42 +355,44 @@ def plugins() -> None:
 @as_json
 @with_config
 def list_plugins(settings: Config, as_json: bool) -> None:
-    """List the plugins with what each one opens."""
+    """List every plugin that is installed, whether it runs, and what it opens.
+
+    [plugins] enabled in the settings says which run; without it, all that came with shardapi.
+    """
     from .plugins import candidates
 
-    with opened(settings) as app:
+    with assembled(settings) as app:
         loaded = app.shard.plugins
-        facts = [
+    running = {plugin.name: plugin for plugin in loaded.loaded}
+    facts = []
+    for name, candidate in sorted(candidates(settings).items()):
+        plugin = running.get(name)
+        facts.append(
             {
-                "name": plugin.name,
-                "enabled": True,
-                "distribution": plugin.distribution,
-                "version": plugin.version,
-                "bundled": plugin.bundled,
-                "routes": [f"{one.method} {one.rule}" for one in loaded.routes if one.plugin == plugin.name],
+                "name": name,
+                "enabled": plugin is not None,
+                "bundled": candidate.bundled,
+                "distribution": plugin.distribution if plugin else "",
+                "version": plugin.version if plugin else "",
+                "routes": [f"{one.method} {one.rule}" for one in loaded.routes if one.plugin == name],
             }
-            for plugin in loaded.loaded
-        ]
-    on = {one["name"] for one in facts}
-    facts += [
-        {"name": name, "enabled": False, "bundled": one.bundled, "routes": []}
-        for name, one in sorted(candidates(settings).items())
-        if name not in on
-    ]
+        )
     if as_json:
         say(facts)
         return
     for one in facts:
-        click.echo(f"{one['name']:14} {'on ' if one['enabled'] else 'off'}  {', '.join(one['routes'])}")
+        click.echo(
+            f"{one['name']:14} {'on ' if one['enabled'] else 'off'}  {', '.join(one['routes'])}".rstrip()
+        )
 
 
 @main.command()
 @with_config
 def openapi(settings: Config) -> None:
-    """Print the OpenAPI document of the enabled plugins."""
+    """Print the OpenAPI 3.1 document of the enabled plugins, as /api/v1/openapi.json answers it."""
     from .openapi import document
 
-    with opened(settings) as app:
+    with assembled(settings) as app:
         say(document(app.shard))
 
 
@@ -354,54 +405,64 @@ def config_group() -> None:
 @as_json
 @with_config
 def check_config(settings: Config, as_json: bool) -> None:
-    """Check the settings as `serve` would, and say what they open; exit status 1 if they cannot be used."""
-    from .plugins import Plugins
+    """Check the settings as `serve` would; one line and exit status 1 if they cannot be used.
 
-    loaded = Plugins(settings)
-    facts = {
-        "ok": True,
-        "dataDir": str(settings.folder),
-        "bind": settings.server.bind,
-        "plugins": [plugin.name for plugin in loaded.loaded],
-    }
+    Every plugin is loaded and its settings are read; the data folder is not touched.
+    """
+    with assembled(settings) as app:
+        names = [plugin.name for plugin in app.shard.plugins.loaded]
     if as_json:
-        say(facts)
+        say({"ok": True, "dataDir": str(settings.folder), "bind": settings.server.bind, "plugins": names})
         return
     click.echo(f"The settings are fine: {settings.server.bind}, data in {settings.folder}.")
-    click.echo(f"Plugins: {', '.join(facts['plugins'])}")  # type: ignore[arg-type]
+    click.echo(f"Plugins: {', '.join(names)}")
+
+
+# -- tail
 
 
 @main.command()
-@click.option("-n", "--last", default=20, show_default=True, help="Begin with so many past events.")
+@click.option(
+    "-n", "--last", type=click.IntRange(min=0), default=20, help="Begin N events ago (default: 20)."
+)
 @click.option("--types", "patterns", default="", help="Only these types, such as user.*,ptt.start.")
-@click.option("--no-follow", is_flag=True, help="Print what there is and end.")
+@click.option("--no-follow", is_flag=True, help="Print what there is, and end.")
 @as_json
 @with_config
 def tail(settings: Config, last: int, patterns: str, no_follow: bool, as_json: bool) -> None:
-    """Watch the event log; reads the store, so it needs no server and no key."""
+    """Watch the events as they happen; Ctrl-C ends it.
+
+    Reads the store, so it needs no server and no key. With --json each line is one event as the stream has it.
+    """
     from .events import matches
 
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a reader has nothing to tidy up
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    reader = select.poll()
+    reader.register(sys.stdout, 0)
     wanted = [one.strip() for one in patterns.split(",") if one.strip()] or ["*"]
     with opened(settings) as app:
-        log, place = app.shard.events, 0
+        log = app.shard.events
         place = app.shard.store.read(lambda: log.place_before_last(last))
-        try:
-            while True:
-                for event in log.page(place, 2**63 - 1):
-                    place = event.number
-                    if matches(event.type, wanted):
-                        _print_event(event.envelope, as_json)
-                if no_follow:
-                    return
-                time.sleep(0.2)
-        except (KeyboardInterrupt, BrokenPipeError):
-            sys.stderr.close()
+        while True:
+            for event in log.page(place, 2**63 - 1):
+                place = event.number
+                if matches(event.type, wanted):
+                    click.echo(_line(event.envelope, as_json))
+            if no_follow:
+                return
+            if reader.poll(TAIL_SECONDS * 1000):
+                return  # whoever read this is gone
 
 
-def _print_event(envelope: dict[str, Any], as_json: bool) -> None:
+def _line(envelope: dict[str, Any], as_json: bool) -> str:
     if as_json:
-        click.echo(json.dumps(envelope, ensure_ascii=False))
-    else:
-        data = "  ".join(f"{name}={value}" for name, value in envelope["data"].items())
-        click.echo(f"{envelope['at']}  {envelope['type']:20} {data}".rstrip())
-    sys.stdout.flush()
+        return json.dumps(envelope, ensure_ascii=False)
+    data = "  ".join(f"{name}={_word(value)}" for name, value in envelope["data"].items())
+    return f"{envelope['at']}  {envelope['type']:20} {data}".rstrip()
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, str) and value.isprintable():
+        return value
+    return json.dumps(value, ensure_ascii=False)

@@ -1,16 +1,34 @@
-"""gunicorn's settings, read by `shardapi serve` and by conf/gunicorn.conf.py; each comes from a measurement."""
+"""How the shard is served: gunicorn's settings, each from a measurement, and what its hooks do.
 
+`shardapi serve` runs this module; conf/gunicorn.conf.py imports it for those who start gunicorn themselves.
+"""
+
+import logging
+import os
+import shlex
 import socket
 import sys
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from . import config as settings
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.errors import AppImportError
 
-_config = settings.load()
+from shardapi import config as settings
+
+if TYPE_CHECKING:
+    from shardapi.app import ShardApp
+    from shardapi.shard import Shard
+
+try:
+    _config = settings.load()
+except settings.ConfigError as error:
+    sys.exit(f"Error: {error}")
 
 bind = _config.server.bind
 worker_class = "shardapi.worker.Worker"
-wsgi_app = "shardapi.app:create_app()"
+wsgi_app = "shardapi.server:application()"
 workers = 1  # presence and the hub live in the process
 worker_connections = 4096
 backlog = 2048
@@ -33,6 +51,32 @@ loglevel = "warning"
 
 TCP_USER_TIMEOUT_MS = 20_000  # a peer that lost its power is gone after this
 SEND_BUFFER = 65_536  # a reader that never reads would hold five times as much
+# What gunicorn's master adds once a worker has said why it cannot start.
+SAID_ALREADY = {
+    ("Worker (pid:%s) exited with code %s.", Arbiter.APP_LOAD_ERROR),
+    ("Shutting down: %s", "Master"),
+    ("Reason: %s", "App failed to load."),
+}
+
+
+def on_starting(server: Any) -> None:
+    """Leave a refused start to its one line."""
+    server.log.error_log.addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    last = record.args[-1] if isinstance(record.args, tuple) and record.args else None
+    return (record.msg, last) not in SAID_ALREADY
+
+
+def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None:
+    """Refuse a second worker at the start, and undo a TTIN that asks for one."""
+    if new_value <= 1:
+        return
+    if old_value is None:
+        raise RuntimeError("a shard is served by one worker: who is connected is known in one process only")
+    server.log.warning("there is one worker, and no more")
+    server.num_workers = 1
 
 
 def when_ready(server: Any) -> None:
@@ -45,8 +89,66 @@ def when_ready(server: Any) -> None:
         print(f"shardapi listens on {listener}", file=sys.stderr, flush=True)
 
 
+def application() -> "ShardApp":
+    """The application, made in the worker; what an owner can mend is told in one line."""
+    from shardapi.app import create_app
+    from shardapi.cli import foreseen
+
+    try:
+        return create_app()
+    except foreseen() as error:
+        raise AppImportError(f"Error: {error}") from error
+
+
+def post_worker_init(worker: Any) -> None:
+    """Where there is no key yet: make the first one on a terminal, elsewhere say how it is made."""
+    shard: Shard = worker.wsgi.shard
+    if shard.keys.all():
+        return
+    if not sys.stdout.isatty():
+        print(
+            f"There is no key yet. Make one: {first_key_command(shard.config.folder)}",
+            file=sys.stderr,
+            flush=True,
+        )
+        return
+    _, secret = shard.keys.create("owner", shard.plugins.all_scopes)
+    print(
+        f"\nYour owner key, shown this once:\n\n  {secret}\n\nTry it:\n\n"
+        f'  curl -H "Authorization: Bearer {secret}" {shard.base_url}/api/v1/status\n',
+        flush=True,
+    )
+
+
+def first_key_command(folder: Path) -> str:
+    """The command that makes a key for this very shard, ready to be pasted."""
+    program = Path(sys.executable).with_name("shardapi")
+    words = [str(program) if program.exists() else "shardapi", "keys", "create", "owner", "--all-scopes"]
+    file = os.environ.get("SHARDAPI_CONFIG")
+    words += ["--config", file] if file else []
+    return shlex.join([*words, "--data-dir", str(folder)])
+
+
 def worker_exit(server: Any, worker: Any) -> None:
     """Write what waits and close the store."""
     app = getattr(worker, "wsgi", None)
     if app is not None:
         app.shard.close()
+
+
+class Service(BaseApplication):  # type: ignore[misc]
+    """gunicorn with these settings and no others: no command line, no working folder to import from."""
+
+    def load_config(self) -> None:
+        """Take the settings of this module."""
+        for name, value in globals().items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+
+    def load(self) -> "ShardApp":
+        """The application, in the worker."""
+        return application()
+
+
+if __name__ == "__main__":
+    Service().run()
