@@ -18,7 +18,7 @@ class Reader:
     def __init__(self, server: Server, key: str, since: str = "") -> None:
         self.server, self.key, self.last = server, key, since
         self.events: list[dict[str, Any]] = []
-        self.connects = 0
+        self.connects = self.refusals = 0
         self._socket: socket.socket | None = None
         self._ended = False
         self._thread = threading.Thread(target=self._run)
@@ -41,6 +41,7 @@ class Reader:
                 headers["Last-Event-ID"] = self.last
             connection.request("GET", "/api/v1/stream", headers=headers)
             with connection.getresponse() as answer:
+                self.refusals += answer.status != 200
                 if answer.status == 200:
                     self._read(answer)
 
