@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,11 @@ SAFE_WITH_TWO_WRITERS = (3, 51, 3)
 CONNECTIONS_THAT_READ = 4
 PRAGMAS = {"journal_mode": "wal", "synchronous": "full", "busy_timeout": 5000, "foreign_keys": 1}
 READ_PRAGMAS = {"busy_timeout": 5000, "query_only": 1}
+
+_sqlite: Any = peewee.sqlite3  # type: ignore[attr-defined]  # the library that peewee has found
+FAILURES = (peewee.DatabaseError, _sqlite.Error)  # of a query of peewee's, and of a bare one
+BUSY, LOCKED, READ_ONLY, IO_ERROR, FULL, CANNOT_OPEN = 5, 6, 8, 10, 13, 14  # SQLite's result codes
+CANNOT_WRITE = (BUSY, LOCKED, READ_ONLY, FULL, CANNOT_OPEN)
 
 _thread_local = get_original("threading", "local")()
 
@@ -140,20 +144,24 @@ def _unpack(answer: Any) -> Any:
 
 def translated(error: Exception) -> Exception:
     """The error as a caller may see it: an SQLite failure to write becomes 503, everything else stays."""
-    if not isinstance(error, peewee.DatabaseError | sqlite3.Error):
-        return error
-    text = str(error)
-    if "disk I/O error" in text:
-        return STORE_UNCERTAIN(
-            "The store reported an I/O error; whether this write is kept is not known.",
-            hint="Retry with the same Idempotency-Key.",
-            headers=(("Retry-After", "2"),),
-        )
-    if isinstance(error, peewee.OperationalError | sqlite3.OperationalError) and any(
-        sign in text for sign in ("full", "readonly", "read-only", "locked", "unable to open", "busy")
-    ):
-        return unavailable(text)
+    for cause in _chain(error):
+        result = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        if result == IO_ERROR:
+            return STORE_UNCERTAIN(
+                "The store reported an I/O error; whether this write is kept is not known.",
+                hint="Retry with the same Idempotency-Key.",
+                headers=(("Retry-After", "2"),),
+            )
+        if result in CANNOT_WRITE:
+            return unavailable(str(cause))
     return error
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and those it hides: after a full disk SQLite has rolled back itself, and peewee's attempt fails."""
+    while isinstance(error, FAILURES):
+        yield error
+        error = error.__context__
 
 
 def unavailable(why: str) -> ApiError:
