@@ -132,7 +132,7 @@ class Dispatcher:
                 "There is nothing at this address.", hint="GET /api/v1/openapi.json lists what there is."
             ) from None
         route = call.route = self.routes.get(rule.endpoint)
-        if route is not None and rule.rule == path:
+        if route is not None and rule.rule == path and not call.path_args:
             self._plain[method, path] = route
         return route
 

@@ -158,7 +158,7 @@ def _mismatch() -> Exception:
 
 
 def _flag(call: Call) -> bool:
-    if "dryRun" not in call.environ.get("QUERY_STRING", ""):
+    if not call.environ.get("QUERY_STRING"):
         return False
     text = call.query().get("dryRun", ["false"])[-1].lower()
     if text not in ("true", "false", "1", "0", ""):

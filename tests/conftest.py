@@ -4,9 +4,14 @@ import glob
 import operator
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from shardapi import ShardApp
 
 COMPARISONS = {"==": operator.eq, "<=": operator.le, ">=": operator.ge}
 
@@ -75,3 +80,21 @@ def figure(size: str, capsys: pytest.CaptureFixture[str]) -> Callable[[str, floa
         assert passed, f"{name} is {value:g}, not {target}"
 
     return hold
+
+
+@pytest.fixture
+def make_app(tmp_path: Path) -> "Iterator[Callable[..., ShardApp]]":
+    """Make apps in this process with settings such as LIMITS__DEFAULT="3/minute"; all on the store of `app`."""
+    from shardapi import create_app
+    from shardapi.config import load
+
+    made = []
+
+    def make(data_dir: Path | None = None, **environ: str) -> "ShardApp":
+        given = {f"SHARDAPI_{name}": value for name, value in environ.items()}
+        made.append(create_app(load(environ=given, data_dir=str(data_dir or tmp_path / "data"))))
+        return made[-1]
+
+    yield make
+    for app in made:
+        app.shard.close()
