@@ -3,12 +3,7 @@
 import json
 import os
 import re
-import select
-import signal
-import socket
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -18,17 +13,14 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from . import clock, config, folder
+from . import clock, config
 from .config import Config, ConfigError
+from .launch import launch
 
 if TYPE_CHECKING:
     from .app import ShardApp
     from .auth import Key
 
-# As long as a server that is just ending may still hold them.
-LOCK_PATIENCE_SECONDS = 5.0
-PORT_PATIENCE_SECONDS = 2.0
-TAIL_SECONDS = 0.2
 DAY_MS = 86_400_000
 
 
@@ -131,43 +123,7 @@ def serve(environ: dict[str, str], settings: Config, bind: str | None) -> None:
     makes one owner key with all scopes and shows it once. TERM and Ctrl-C end it, HUP begins it anew without
     refusing a request.
     """
-    folder.prepare(settings.folder)
-    _check_folder_is_free(settings.folder)
-    _check_port_is_free(settings.server.bind)
-    # A fresh interpreter, so that nothing here is imported before the worker patches; never from the working folder.
-    environ["PYTHONSAFEPATH"] = "1"
-    os.execve(sys.executable, [sys.executable, "-m", "shardapi.server"], environ)
-
-
-def _check_folder_is_free(path: Path) -> None:
-    deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
-    while (handle := folder.lock(path)) is None:
-        if time.monotonic() > deadline:
-            raise ConfigError(f"another server serves {path}: one server per data folder")
-        time.sleep(0.05)
-    os.close(handle)
-
-
-def _check_port_is_free(bind: str) -> None:
-    if os.environ.get("LISTEN_PID") == str(os.getpid()):
-        return  # systemd has opened it for us
-    host, port = config.host_and_port(bind)
-    deadline = time.monotonic() + PORT_PATIENCE_SECONDS
-    while (error := _bind_error(host, port)) is not None:
-        if time.monotonic() > deadline:
-            raise ConfigError(f"cannot listen on {bind}: {error.strerror}")
-        time.sleep(0.05)
-
-
-def _bind_error(host: str, port: int) -> OSError | None:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-            probe.listen()  # two may bind, one may listen
-        except OSError as error:
-            return error
-    return None
+    launch(settings, environ)
 
 
 # -- keys
@@ -367,6 +323,7 @@ def list_plugins(settings: Config, as_json: bool) -> None:
     facts = []
     for name, candidate in sorted(candidates(settings).items()):
         plugin = running.get(name)
+        routes = [f"{route.method} {route.rule}" for route in loaded.routes if route.plugin == name]
         facts.append(
             {
                 "name": name,
@@ -374,19 +331,17 @@ def list_plugins(settings: Config, as_json: bool) -> None:
                 "bundled": candidate.bundled,
                 "distribution": plugin.distribution if plugin else "",
                 "version": plugin.version if plugin else "",
-                "routes": [f"{one.method} {one.rule}" for one in loaded.routes if one.plugin == name],
+                "routes": routes,
             }
         )
+        if not as_json:
+            click.echo(f"{name:14} {'on ' if plugin else 'off'}  {', '.join(routes)}".rstrip())
     if as_json:
         say(facts)
-        return
-    for one in facts:
-        click.echo(
-            f"{one['name']:14} {'on ' if one['enabled'] else 'off'}  {', '.join(one['routes'])}".rstrip()
-        )
 
 
 @main.command()
+@click.option("--json", is_flag=True, expose_value=False, help="Print JSON, as it does anyway.")
 @with_config
 def openapi(settings: Config) -> None:
     """Print the OpenAPI 3.1 document of the enabled plugins, as /api/v1/openapi.json answers it."""
@@ -434,35 +389,7 @@ def tail(settings: Config, last: int, patterns: str, no_follow: bool, as_json: b
 
     Reads the store, so it needs no server and no key. With --json each line is one event as the stream has it.
     """
-    from .events import matches
+    from .tail import follow
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a reader has nothing to tidy up
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    reader = select.poll()
-    reader.register(sys.stdout, 0)
-    wanted = [one.strip() for one in patterns.split(",") if one.strip()] or ["*"]
     with opened(settings) as app:
-        log = app.shard.events
-        place = app.shard.store.read(lambda: log.place_before_last(last))
-        while True:
-            for event in log.page(place, 2**63 - 1):
-                place = event.number
-                if matches(event.type, wanted):
-                    click.echo(_line(event.envelope, as_json))
-            if no_follow:
-                return
-            if reader.poll(TAIL_SECONDS * 1000):
-                return  # whoever read this is gone
-
-
-def _line(envelope: dict[str, Any], as_json: bool) -> str:
-    if as_json:
-        return json.dumps(envelope, ensure_ascii=False)
-    data = "  ".join(f"{name}={_word(value)}" for name, value in envelope["data"].items())
-    return f"{envelope['at']}  {envelope['type']:20} {data}".rstrip()
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, str) and value.isprintable():
-        return value
-    return json.dumps(value, ensure_ascii=False)
+        follow(app.shard, [one.strip() for one in patterns.split(",")], last, not no_follow, as_json)

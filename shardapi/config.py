@@ -4,8 +4,10 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -106,12 +108,12 @@ def load(
     if data_dir:
         tree["data_dir"] = data_dir
     _fold_plugin_tables(tree)
-    source = str(path or "environment")
     try:
         config = msgspec.convert(tree, Config, strict=False, dec_hook=_rate)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{source}: {describe(error)}") from None
+        raise ConfigError(f"{_source(error, environ, path)}: {describe(error)}") from None
     host_and_port(config.server.bind)
+    _check_addresses(config.server)
     return config
 
 
@@ -130,6 +132,28 @@ def host_and_port(bind: str) -> tuple[str, int]:
     if not port.isdecimal() or int(port) > 65535:
         raise ConfigError(f'server.bind: write HOST:PORT, such as 127.0.0.1:25588, not "{bind}"')
     return host.strip("[]") or "0.0.0.0", int(port)
+
+
+def _check_addresses(server: ServerSettings) -> None:
+    url = urlsplit(server.public_url)
+    if server.public_url and (url.scheme not in ("http", "https") or not url.netloc):
+        raise ConfigError(
+            f'server.public_url: write a URL such as https://shard.example.com, not "{server.public_url}"'
+        )
+    for network in server.trusted_proxies:
+        try:
+            ip_network(network, strict=False)
+        except ValueError:
+            raise ConfigError(f'server.trusted_proxies: "{network}" is not an address or network') from None
+
+
+def _source(error: msgspec.ValidationError, environ: Mapping[str, str], path: object) -> str:
+    """Where a refused value was written: the variable that sets it, else the file."""
+    place = re.search(r"at `\$\.?(.*?)`", str(error))
+    unknown = re.search(r"unknown field `(.*?)`", str(error))
+    words = [word for match in (place, unknown) if match for word in match[1].split(".")]
+    variable = ENV_PREFIX + "__".join(words).upper()
+    return next((name for name in (variable, variable + "_FILE") if name in environ), str(path or "settings"))
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -58,6 +58,8 @@ SAID_ALREADY = {
     ("Reason: %s", "App failed to load."),
 }
 
+_addresses: list[str] = []
+
 
 def on_starting(server: Any) -> None:
     """Leave a refused start to its one line."""
@@ -80,13 +82,13 @@ def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None
 
 
 def when_ready(server: Any) -> None:
-    """Set what accepted sockets inherit, and say where the shard listens."""
+    """Set what accepted sockets inherit, and remember where the shard listens until it does."""
     for listener in server.LISTENERS:
+        _addresses.append(str(listener))
         sock = listener.sock
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
-        print(f"shardapi listens on {listener}", file=sys.stderr, flush=True)
 
 
 def application() -> "ShardApp":
@@ -101,8 +103,10 @@ def application() -> "ShardApp":
 
 
 def post_worker_init(worker: Any) -> None:
-    """Where there is no key yet: make the first one on a terminal, elsewhere say how it is made."""
+    """Say once where the shard listens; without any key, make the first on a terminal, elsewhere say how."""
     shard: Shard = worker.wsgi.shard
+    if worker.age == 1:
+        print(f"shardapi listens on {' and '.join(_addresses)}", file=sys.stderr, flush=True)
     if shard.keys.all():
         return
     if not sys.stdout.isatty():
