@@ -30,7 +30,10 @@ def read(environ: dict[str, Any]) -> bytes:
         with gevent.Timeout(SECONDS):
             data: bytes = _read_all(environ["wsgi.input"], MOST_BYTES + 1)
     except gevent.Timeout:
-        raise BODY_TIMEOUT(f"The body did not arrive within {SECONDS:.0f} s.") from None
+        problem = f"The body did not arrive within {SECONDS:.0f} s."
+        raise BODY_TIMEOUT(
+            problem, headers=(("Connection", "close"),)
+        ) from None  # the rest is not waited for
     except (ParseException, OSError):
         raise BODY_INCOMPLETE("The body is not well-formed.") from None
     if len(data) > MOST_BYTES:

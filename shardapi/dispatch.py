@@ -60,7 +60,7 @@ class Dispatcher:
         process = secrets.token_hex(6)
         self._request_ids = (f"{process}{number:x}" for number in itertools.count(0x1000))
         self._plain: dict[tuple[str, str], Route] = {}
-        self._host = urlsplit(self.shard.config.server.public_url).netloc.lower()
+        self._hosts = _own_hosts(self.shard.config.server.public_url)
         self._proxies = [ip_network(one, strict=False) for one in self.shard.config.server.trusted_proxies]
 
     def __call__(self, environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
@@ -112,7 +112,7 @@ class Dispatcher:
     def _match(self, call: Call) -> Route | None:
         environ, path = call.environ, call.path
         method: str = environ["REQUEST_METHOD"]
-        if self._host and environ.get("HTTP_HOST", "").lower() != self._host and path != "/health":
+        if self._hosts and environ.get("HTTP_HOST", "").lower() not in self._hosts and path != "/health":
             raise FOREIGN_HOST("This shard is not served under that host name.")
         route = self._plain.get((method, path))
         if route is not None:
@@ -121,6 +121,8 @@ class Dispatcher:
         if not path.isascii():
             path = call.path = path.encode("latin-1").decode("utf-8", "replace")
         try:
+            if path.startswith("//"):
+                raise NoRoute  # werkzeug would take the slashes together
             rule, call.path_args = self.adapter.match(path, method, return_rule=True)
         except MethodNotAllowed as error:
             allowed = ", ".join(sorted(error.valid_methods or ()))
@@ -234,3 +236,11 @@ class Dispatcher:
             self.shard.audit.note_failure(call.address, row_of(call, status, code))
         elif call.key is not None and (code or call.write is None or not call.write.recorded):
             self.shard.audit.note(row_of(call, status, code))
+
+
+def _own_hosts(public_url: str) -> frozenset[str]:
+    """What Host may say: the public URL's, with and without the port its scheme stands for; nothing if unset."""
+    url = urlsplit(public_url.lower())
+    port = {"http": ":80", "https": ":443"}.get(url.scheme, "")
+    bare = url.netloc.removesuffix(port)
+    return frozenset((url.netloc, bare, bare + port)) if bare else frozenset()

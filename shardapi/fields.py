@@ -13,12 +13,12 @@ CONTROLS = r"\x00-\x1f\x7f-\x9f"
 UserId = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z0-9_.:-]{1,64}$",
+        pattern=r"^[A-Za-z0-9_.:-]{1,64}$(?!\n)",
         description="A Discord user id, or any name of 1 to 64 of A-Z a-z 0-9 _ . : -",
         examples=["123456789012345678"],
     ),
 ]
-RoleId = Annotated[str, Meta(pattern=r"^[0-9A-Za-z_.:-]{1,64}$", description="A Discord role id")]
+RoleId = Annotated[str, Meta(pattern=r"^[0-9A-Za-z_.:-]{1,64}$(?!\n)", description="A Discord role id")]
 Name = Annotated[
     str,
     Meta(

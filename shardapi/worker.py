@@ -59,6 +59,8 @@ class Answer(wsgi.Response):  # type: ignore[misc]
                 self._meet(name, value)
 
     def _meet(self, name: str, value: str) -> None:
+        if (name.lower(), value.lower()) == ("connection", "close"):
+            self.force_close()
         before = len(self.headers)
         super().process_headers([(name, value)])
         special = name.lower() in ("content-length", "connection", "upgrade")
