@@ -97,6 +97,8 @@ class AuditLog:
                 self.flush()
             except ApiError as error:
                 log.debug("audit rows wait: %s", error)
+            except Exception:
+                log.exception("audit rows could not be written")
 
     def prune(self) -> None:
         """Forget rows that are too old or too many; runs inside a write."""

@@ -17,18 +17,36 @@ def prepare(folder: Path) -> Path:
     """Make the folder if it is not there, and prove that it can be written. Raises ConfigError."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = folder / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        _probe(folder)
     except OSError as error:
         if error.errno not in RECOVERS or not (folder / STORE).exists():
             raise ConfigError(f"data folder {folder}: {error.strerror}") from None
     return folder
 
 
+def _probe(folder: Path) -> None:
+    probe = folder / f".writable-{os.getpid()}"
+    probe.touch()
+    probe.unlink()
+
+
+def writable(folder: Path) -> bool:
+    """Whether a file can be made in the folder."""
+    try:
+        _probe(folder)
+    except OSError:
+        return False
+    return True
+
+
+def open_lock(path: Path) -> int:
+    """A lock file, made if it is not there; one that is can be locked on a read-only file system too."""
+    return os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
 def lock(folder: Path) -> int | None:
     """The right to serve the folder, as an open descriptor; None while another process has it."""
-    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = open_lock(folder / LOCK)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

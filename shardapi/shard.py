@@ -16,6 +16,7 @@ from .auditlog import AuditLog
 from .auth import Keys
 from .central import EmbeddedCentral
 from .config import Config
+from .errors import ApiError
 from .eventlog import EventLog, left_open
 from .guild import Features, Guild
 from .hub import Hub
@@ -124,7 +125,10 @@ class Shard:
             log.warning(
                 "the last run ended without a farewell: %d joins and transmissions closed", len(events)
             )
-            self.writer.append(events)
+            try:
+                self.writer.append(events)
+            except ApiError:
+                self.writer.post(events)  # held, in front of all that follows
 
     def _stay_alive(self) -> None:
         while True:
@@ -195,11 +199,10 @@ def _open_guild(config: Config) -> str:
     if guild_id not in known:
         features = Features(max_nets=config.central.max_nets)
         add_guild(Guild(id=guild_id, name=config.guild.name or "Shard", features=features), clock.now())
-    elif config.guild.name:
-        many(
-            "UPDATE guild SET name = ? WHERE id = ? AND name <> ?",
-            [(config.guild.name, guild_id, config.guild.name)],
-        )
+    elif config.guild.name and one("SELECT name FROM guild WHERE id = ?", (guild_id,)) != (
+        config.guild.name,
+    ):
+        many("UPDATE guild SET name = ? WHERE id = ?", [(config.guild.name, guild_id)])
     return guild_id
 
 

@@ -13,7 +13,7 @@ from gevent.threadpool import ThreadPool
 from playhouse.migrations import Runner
 
 from .errors import STORE_UNAVAILABLE, STORE_UNCERTAIN, ApiError
-from .folder import STORE
+from .folder import STORE, open_lock, writable
 
 T = TypeVar("T")
 
@@ -26,6 +26,7 @@ READ_PRAGMAS = {"busy_timeout": 5000, "query_only": 1}
 _sqlite: Any = peewee.sqlite3  # type: ignore[attr-defined]  # the library that peewee has found
 FAILURES = (peewee.DatabaseError, _sqlite.Error)  # of a query of peewee's, and of a bare one
 BUSY, LOCKED, READ_ONLY, IO_ERROR, FULL, CANNOT_OPEN = 5, 6, 8, 10, 13, 14  # SQLite's result codes
+IO_ERROR_WRITE = IO_ERROR | 3 << 8
 CANNOT_WRITE = (BUSY, LOCKED, READ_ONLY, FULL, CANNOT_OPEN)
 
 _thread_local = get_original("threading", "local")()
@@ -65,7 +66,7 @@ class Store:
         self.folder, self.path = folder, folder / STORE
         self._writer = ThreadPool(1)
         self._readers = ThreadPool(CONNECTIONS_THAT_READ)
-        self._lock_file = open(folder / "write.lock", "ab") if _needs_lock() else None
+        self._lock_file = open_lock(folder / "write.lock") if _needs_lock() else None
         self._connections: list[peewee.SqliteDatabase] = []
         self.execute(lambda: one("SELECT 1"))
 
@@ -84,27 +85,41 @@ class Store:
             with self._connection(reading):
                 return fn()
         except Exception as error:  # returned, because gevent prints what a pool's thread raises
-            return _Raised(error)
+            return _Raised(translated(error, self.path))
 
     @contextmanager
     def _connection(self, reading: bool) -> Iterator[None]:
         mine = _thread_local.__dict__.setdefault("connections", {})
         db = mine.get(self)
         if db is None:
-            db = mine[self] = peewee.SqliteDatabase(
-                str(self.path),
-                pragmas=READ_PRAGMAS if reading else PRAGMAS,
-                lock_type="IMMEDIATE",
-                thread_safe=False,
-                check_same_thread=False,
-            )
-            self._connections.append(db)
+            # One made while the file is read-only is not kept: the next may find that it can be written.
+            keep = os.access(self.path, os.W_OK) or not self.path.exists()
+            db = self._open(reading)
+            if keep:
+                mine[self] = db
+                self._connections.append(db)
         _thread_local.db = db
         try:
             with self._write_lock(reading):
                 yield
         finally:
             _thread_local.db = None
+            if self not in mine:
+                db.close()
+
+    def _open(self, reading: bool) -> peewee.SqliteDatabase:
+        name, uri, pragmas = str(self.path), False, READ_PRAGMAS if reading else PRAGMAS
+        if self.path.exists() and not os.access(self.folder, os.W_OK) and not _wal(self.path).exists():
+            # SQLite would make the files of its WAL, and cannot; nor can anybody else change the store now.
+            name, uri, pragmas = f"{self.path.as_uri()}?immutable=1", True, READ_PRAGMAS
+        return peewee.SqliteDatabase(
+            name,
+            uri=uri,
+            pragmas=pragmas,
+            lock_type="IMMEDIATE",
+            thread_safe=False,
+            check_same_thread=False,
+        )
 
     @contextmanager
     def _write_lock(self, reading: bool) -> Iterator[None]:
@@ -128,7 +143,7 @@ class Store:
         for db in self._connections:
             db.close()
         if self._lock_file is not None:
-            self._lock_file.close()
+            os.close(self._lock_file)
 
 
 class _Raised:
@@ -138,14 +153,17 @@ class _Raised:
 
 def _unpack(answer: Any) -> Any:
     if isinstance(answer, _Raised):
-        raise translated(answer.error)
+        raise answer.error
     return answer
 
 
-def translated(error: Exception) -> Exception:
+def translated(error: Exception, path: Path | None = None) -> Exception:
     """The error as a caller may see it: an SQLite failure to write becomes 503, everything else stays."""
     for cause in _chain(error):
-        result = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        code = getattr(cause, "sqlite_errorcode", 0)
+        result = code & 0xFF
+        if code == IO_ERROR_WRITE and path is not None and _read_only(path):
+            return unavailable("read-only file system")  # refused as a whole, so nothing is uncertain
         if result == IO_ERROR:
             return STORE_UNCERTAIN(
                 "The store reported an I/O error; whether this write is kept is not known.",
@@ -162,6 +180,14 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while isinstance(error, FAILURES):
         yield error
         error = error.__context__
+
+
+def _read_only(path: Path) -> bool:
+    return not os.access(path, os.W_OK) or not writable(path.parent)
+
+
+def _wal(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
 
 
 def unavailable(why: str) -> ApiError:
