@@ -1,0 +1,121 @@
+"""What the README tells a stranger to type works; the set-up lines themselves are run by .ci/run, in fresh clones."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from shardapi import config
+from shardapi.plugins import chosen
+from shardapi.testing import Server
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = (ROOT / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+COMMANDS = [block for kind, block in BLOCKS if kind == ""]
+HERE = "http://127.0.0.1:25588"
+
+
+def block_with(words: str) -> str:
+    """The one block of commands that has these words."""
+    (found,) = [block for block in COMMANDS if words in block]
+    return found
+
+
+def walk(shard: Server, script: str, seconds: float = 60) -> "subprocess.CompletedProcess[str]":
+    """Type commands of the README into a shell, on the shard of the test instead of the default one."""
+    folder = Path(sys.executable).parent
+    script = (
+        script.replace(HERE, shard.url)
+        .replace(".venv/bin/", f"{folder}/")
+        .replace("curl ", "curl -sS --fail ")
+    )
+    return subprocess.run(
+        ["bash", "-euc", script],
+        env={**os.environ, "SHARDAPI_DATA_DIR": str(shard.data_dir)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+
+
+def test_the_set_up_lines_stand_alone() -> None:
+    set_up = [block for _, block in BLOCKS if "-m venv .venv" in block]
+    assert set_up == [
+        "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/shardapi serve\n",
+        "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest\n",
+    ]
+
+
+@pytest.mark.debian("curl")
+def test_the_first_steps_can_be_walked(shard: Server) -> None:
+    status, nets = block_with("keys create my-bot"), block_with('{"name": "Strike"}')
+    done = walk(shard, status + nets)
+    assert done.returncode == 0, done.stderr
+    answers = re.findall(r"\{.*?\}(?=\{\"ok\"|$)", done.stdout)
+    made = [json.loads(answer) for answer in answers]
+    assert [one.get("action") for one in made] == [None, "net.create", "assign", "operation.set"]
+    assert all(one["ok"] for one in made)
+    now = shard.get("/status").json()
+    assert now["operationOpen"] and now["nets"][0]["name"] == "Strike"
+    assert shard.get("/assignments").json()["assignments"] == {"123456789012345678": [1]}
+
+
+@pytest.mark.debian("curl")
+def test_the_stream_can_be_watched(shard: Server) -> None:
+    folder = Path(sys.executable).parent
+    script = f"KEY=$({folder}/shardapi keys create watcher --bundle bot)\n" + block_with("/stream")
+    with subprocess.Popen(
+        ["bash", "-euc", script.replace(HERE, shard.url).replace("curl ", "exec curl -sS ")],
+        env={**os.environ, "SHARDAPI_DATA_DIR": str(shard.data_dir)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(":")
+        shard.net("Watched")
+        said = next(line for line in process.stdout if line.startswith("event: "))
+        process.terminate()
+    assert said == "event: config.changed\n"
+
+
+def test_the_other_commands_run(shard: Server) -> None:
+    shard.net("Told")
+    script = block_with("operators token") + block_with("plugins list") + block_with("shardapi tail")
+    done = walk(shard, script.replace("shardapi tail", "shardapi tail --no-follow"))
+    assert done.returncode == 0, done.stderr
+    assert "GET /api/v1/status" in done.stdout and "net.create" in done.stdout
+
+
+def test_the_shown_settings_can_be_used(tmp_path: Path) -> None:
+    (shown,) = [block for kind, block in BLOCKS if kind == "toml"]
+    file = tmp_path / "shardapi.toml"
+    file.write_text(shown)
+    names = [plugin.name for plugin in chosen(config.load(file, environ={}))]
+    assert names == tomllib.loads(shown)["plugins"]["enabled"]
+
+
+def test_the_files_for_systemd_lie_where_it_says() -> None:
+    lines = block_with("systemctl enable").splitlines()
+    unit = (ROOT / "systemd" / "shardapi.service").read_text("utf-8")
+    for line in lines:
+        for word in shlex.split(line):
+            if "/share/shardapi/" in word:
+                assert (ROOT / word.split("/share/shardapi/")[1]).is_file()
+    assert "/opt/shardapi/bin/shardapi serve" in unit
+    assert "SHARDAPI_CONFIG=%E/shardapi/shardapi.toml" in unit and "/etc/shardapi/shardapi.toml" in lines[1]
+    assert "SHARDAPI_DATA_DIR=%S/shardapi" in unit and "--data-dir /var/lib/shardapi" in lines[-1]
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\((?!http)([^)#]+)\)", TEXT))
+def test_every_link_leads_somewhere(target: str) -> None:
+    assert (ROOT / target).exists()
