@@ -1,7 +1,7 @@
 """Limits: so many in a window, one counter for each key or address; they announce themselves on every answer."""
 
 import time
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
 from .config import Rate
 from .errors import RATE_LIMITED, ApiError
@@ -76,6 +76,6 @@ def subnet(address: str) -> str:
         ip = ip_address(address)
     except ValueError:
         return address
-    if ip.version == 6:
-        return str(ip.ipv4_mapped or ip_address(int(ip) >> 64 << 64))
+    if isinstance(ip, IPv6Address):
+        return str(ip.ipv4_mapped or IPv6Address(int(ip) >> 64 << 64))
     return address
