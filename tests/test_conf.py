@@ -3,7 +3,6 @@
 import configparser
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -159,9 +158,8 @@ def test_a_second_worker_asked_for_by_signal_does_not_come(shard: Server) -> Non
 # -- systemd
 
 
+@pytest.mark.debian("systemd-analyze")
 def test_the_unit_holds_what_systemd_knows() -> None:
-    if shutil.which("systemd-analyze") is None:
-        pytest.skip("needs systemd-analyze")
     done = subprocess.run(
         ["systemd-analyze", "verify", str(UNIT)], capture_output=True, text=True, timeout=60, check=False
     )
