@@ -7,15 +7,17 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import gevent
+import msgspec
 from msgspec.structs import replace
 
 from . import catalogue, clock
 from .commands import Change, Command, EndTemporary
 from .config import CentralSettings
 from .errors import PRECONDITION_FAILED, ApiError
-from .guild import Guild
+from .guild import Frozen, Guild
+from .operators import Operators
 from .presence import Identity, Presence, Transmission
-from .tokens import Tokens
+from .tokens import BadToken, Tokens
 from .writer import Draft, Job, Writer, stepped
 
 log = logging.getLogger("shardapi.central")
@@ -23,6 +25,17 @@ log = logging.getLogger("shardapi.central")
 OPERATOR = "operator"
 TICK_SECONDS = 1.0
 BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+class Claims(Frozen, frozen=True, kw_only=True):
+    """What an operator token says."""
+
+    user_id: str
+    display_name: str
+    roles: tuple[str, ...] = ()
+    guild_id: str
+    iat: int
+    exp: int
 
 
 class Outcome(NamedTuple):
@@ -119,8 +132,16 @@ def decide(
 class EmbeddedCentral:
     """The central that lives in the shard's own process: it grants what the settings say."""
 
-    def __init__(self, settings: CentralSettings, writer: Writer, presence: Presence, tokens: Tokens) -> None:
+    def __init__(
+        self,
+        settings: CentralSettings,
+        writer: Writer,
+        presence: Presence,
+        tokens: Tokens,
+        operators: Operators,
+    ) -> None:
         self.settings, self.writer, self.presence, self.tokens = settings, writer, presence, tokens
+        self.operators = operators
         self._deadlines: list[tuple[int, str, str]] = []
         writer.on_change.append(self._note_deadlines)
         self._note_all(writer.guild)
@@ -166,7 +187,7 @@ class EmbeddedCentral:
         self, user_id: str, display_name: str, roles: Sequence[str] = (), expires_days: float = 30
     ) -> str:
         """A token with which an operator's client connects to the gateway."""
-        now = clock.now() // 1000
+        now = self.operators.issue_time(user_id)
         return self.tokens.sign(
             OPERATOR,
             {
@@ -181,10 +202,13 @@ class EmbeddedCentral:
 
     def operator(self, token: str) -> Identity | None:
         """Whom an operator token stands for in this guild; raises BadToken."""
-        said = self.tokens.read(OPERATOR, token)
-        if said.get("guildId") != self.guild.id:
+        try:
+            said = msgspec.convert(self.tokens.read(OPERATOR, token), Claims)
+        except msgspec.ValidationError:
+            raise BadToken("the token does not say who it is for") from None
+        if said.guild_id != self.guild.id:
             return None
-        return Identity(str(said["userId"]), str(said["displayName"]), tuple(map(str, said.get("roles", ()))))
+        return Identity(said.user_id, said.display_name, said.roles, issued_at=said.iat)
 
     # -- temporary assignments
 
@@ -222,7 +246,6 @@ class EmbeddedCentral:
         """Ends what falls due, for as long as it runs; a stepped clock is noticed within a second."""
         while True:
             self.end_due()
-            self.presence.time_out()
             wait = TICK_SECONDS
             if self._deadlines and not self.writer.troubled:
                 wait = min(wait, max(0.005, (self._deadlines[0][0] - clock.now()) / 1000))

@@ -255,7 +255,8 @@ class Batch:
 
 
 ENCODER = msgspec.json.Encoder()
-OPENING, CLOSING = {"user.joined", "ptt.start"}, {"user.left", "ptt.stop"}
+OPENING = {"user.joined": UserJoined, "ptt.start": PttStart}
+CLOSING = {"user.left", "ptt.stop"}
 
 
 def _what(event: Event) -> tuple[str, ...]:
@@ -264,26 +265,37 @@ def _what(event: Event) -> tuple[str, ...]:
     return (user, event.net) if event.net else (user,)
 
 
+def still_open(guild_id: str) -> list[Event]:
+    """The joins and starts of transmissions that have no end in the log, in its order."""
+    found = rows(
+        "SELECT type, net, at, data FROM event JOIN open_event USING (number) WHERE open_event.guild = ?"
+        " ORDER BY number",
+        (guild_id,),
+    )
+    return [
+        Event(type_, msgspec.json.decode(data, type=OPENING[type_]), net, at)
+        for type_, net, at, data in found
+    ]
+
+
 def left_open(guild_id: str) -> list[Event]:
     """The events that close what a crash left open, at the time the shard was last known to be alive."""
     alive = one("SELECT alive_at FROM guild WHERE id = ?", (guild_id,))[0]
     stops, leaves = [], []
-    for type_, begun, data in rows(
-        "SELECT type, at, data FROM event JOIN open_event USING (number) WHERE open_event.guild = ?",
-        (guild_id,),
-    ):
-        at = max(alive, begun)
-        if type_ == "ptt.start":
-            start = msgspec.json.decode(data, type=PttStart)
-            stop = PttStop(**msgspec.structs.asdict(start), reason="restart", duration_ms=at - begun)
-            stops.append(Event("ptt.stop", stop, start.net_uid, at))
+    for begun in still_open(guild_id):
+        at = max(alive, begun.at)
+        if begun.type == "ptt.start":
+            said = msgspec.structs.asdict(begun.data)
+            stop = PttStop(**said, reason="restart", duration_ms=at - begun.at)
+            stops.append(Event("ptt.stop", stop, begun.net, at))
         else:
-            joined = msgspec.json.decode(data, type=UserJoined)
+            joined = begun.data
             left = UserLeft(
                 user_id=joined.user_id,
                 display_name=joined.display_name,
                 transport=joined.transport,
                 reason="restart",
+                service=joined.service,
             )
             leaves.append(Event("user.left", left, "", at))
     return stops + leaves

@@ -47,6 +47,7 @@ class UserJoined(Frozen, frozen=True, kw_only=True):
     display_name: str
     transport: str
     nets: tuple[int, ...]
+    service: bool | UnsetType = UNSET
 
 
 class UserLeft(Frozen, frozen=True, kw_only=True):
@@ -54,6 +55,7 @@ class UserLeft(Frozen, frozen=True, kw_only=True):
     display_name: str
     transport: str
     reason: str
+    service: bool | UnsetType = UNSET
 
 
 class PttStart(Frozen, frozen=True, kw_only=True):

@@ -60,6 +60,24 @@ class Cursor(Model):
         primary_key = peewee.CompositeKey("guild", "name")
 
 
+class RevokedOperator(Model):
+    guild = peewee.TextField()
+    user = peewee.TextField()
+    at = peewee.IntegerField()
+
+    class Meta:
+        primary_key = peewee.CompositeKey("guild", "user")
+
+
+class BlockedOperator(Model):
+    guild = peewee.TextField()
+    user = peewee.TextField()
+    until = peewee.IntegerField()
+
+    class Meta:
+        primary_key = peewee.CompositeKey("guild", "user")
+
+
 class Catalogue(Model):
     guild = peewee.TextField()
     uid = peewee.TextField()

@@ -4,15 +4,26 @@ import time
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+import gevent
 import msgspec
+from msgspec import UNSET
 
 from . import clock
-from .errors import FEATURE_OFF, NET_MISMATCH, NET_NOT_FOUND, NOT_ON_NET, OPERATION_CLOSED, ApiError
+from .errors import (
+    FEATURE_OFF,
+    LISTEN_ONLY,
+    NET_MISMATCH,
+    NET_NOT_FOUND,
+    NOT_ON_NET,
+    OPERATION_CLOSED,
+    ApiError,
+)
 from .events import Event, PttStart, PttStop, UserJoined, UserLeft
 from .guild import GLOBAL_SLOT, GLOBAL_UID, PUBLIC_SLOT, PUBLIC_UID, FeatureFlags, Frozen, Guild, PublicNet
 from .writer import Writer
 
 TRANSMISSION_SECONDS = 60.0
+LOOK_SECONDS = 1.0
 
 
 class Message:
@@ -33,17 +44,18 @@ class Connection(Protocol):
     def send(self, message: Message) -> None:
         """Queue a message."""
 
-    def close(self, reason: str) -> None:
-        """Say `disconnect` with the reason and end it; `leave` follows from the transport."""
+    def close(self, reason: str, text: str = "") -> None:
+        """Say `disconnect` with the text, or else the reason, and end it; `leave` follows from the transport."""
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Who a token says someone is."""
+    """Who a token or service key says someone is; `issued_at` is when the token was made (s)."""
 
     user_id: str
     display_name: str
     roles: tuple[str, ...] = ()
     service: bool = False
+    issued_at: int = 0
 
 
 class Transmission:
@@ -157,15 +169,23 @@ class Presence:
                 display_name=identity.display_name,
                 transport=connection.transport,
                 nets=tuple(self.slots(user.nets)),
+                service=identity.service or UNSET,
             )
             self.writer.post([Event("user.joined", joined, "", user.since)])
-        elif user.identity != identity:
-            user.identity = identity
-            self._place(user)
+        elif identity.issued_at >= user.identity.issued_at:
+            self._know_anew(user, identity)
         user.connections.append(connection)
         self._owner[connection] = user
         self.version += 1
         return user
+
+    def _know_anew(self, user: User, identity: Identity) -> None:
+        """Go by the newest token from now on; what it says of roles holds for the older connections too."""
+        before, user.identity = user.identity, identity
+        if identity.roles != before.roles:
+            self._place(user)
+            self._enforce(user.transmissions.values())
+            self._push([user])
 
     def leave(self, connection: Connection, reason: str) -> None:
         """Let a connection go with what it transmits; the user's last one is told as user.left."""
@@ -185,12 +205,13 @@ class Presence:
                 display_name=user.identity.display_name,
                 transport=user.transport,
                 reason=reason,
+                service=user.identity.service or UNSET,
             )
             self.writer.post([Event("user.left", left, "", clock.now())])
         self.version += 1
 
     def key_up(self, connection: Connection, net_uid: str = "", net_id: int = 0) -> None:
-        """Start a transmission; a repeat is nothing. Raises not_on_net, operation_closed, feature_off."""
+        """Start a transmission; a repeat is nothing. Raises not_on_net, operation_closed, feature_off, listen_only."""
         user = self._owner[connection]
         net_uid, net_id = self._resolve(net_uid, net_id)
         self._may_transmit(user, net_uid)
@@ -214,8 +235,14 @@ class Presence:
         if transmission is not None and transmission.connection is connection:
             self._stop(transmission, "released")
 
+    def keep_time(self) -> None:
+        """Ends transmissions that last too long, for as long as it runs."""
+        while True:
+            gevent.sleep(LOOK_SECONDS)
+            self.time_out()
+
     def time_out(self) -> None:
-        """End transmissions that have lasted too long; called every second."""
+        """End transmissions that have lasted too long."""
         late = time.monotonic() - TRANSMISSION_SECONDS
         for transmission in [t for t in self.transmissions.values() if t.began <= late]:
             self._stop(transmission, "timeout")
@@ -230,6 +257,8 @@ class Presence:
         return net.uid, net.slot
 
     def _may_transmit(self, user: User, net_uid: str) -> None:
+        if user.identity.service:
+            raise LISTEN_ONLY("A service listener cannot transmit.")
         if not self.guild.operation_open:
             raise OPERATION_CLOSED("The operation is closed.", hint="Wait until it is opened.")
         if net_uid == GLOBAL_UID:
@@ -239,8 +268,6 @@ class Presence:
             raise NET_NOT_FOUND("The Public Net is hidden.")
         elif net_uid not in user.nets:
             raise NOT_ON_NET("You are not on this net.")
-        if user.identity.service:
-            raise NOT_ON_NET("A service listener cannot transmit.")
 
     # -- stops
 
@@ -252,9 +279,12 @@ class Presence:
         self.writer.post([_stopped(transmission, reason)])
 
     def _end(self, transmission: Transmission, reason: str) -> None:
-        user = transmission.user
+        user, place = transmission.user, (transmission.user.id, transmission.net_uid)
         user.transmissions.pop(transmission.net_uid, None)
-        self.transmissions.pop((user.id, transmission.net_uid), None)
+        if (
+            self.transmissions.get(place) is transmission
+        ):  # else the user has left, come back and keyed up anew
+            del self.transmissions[place]
         self.version += 1
         data = {
             "userId": user.id,
@@ -265,10 +295,10 @@ class Presence:
         message = Message(msgspec.json.encode({"type": "ptt.stop", "data": data}))
         self._broadcast(transmission.net_uid, message, also=user)
 
-    def force(self, after: Guild) -> list[Transmission]:
+    def force(self, after: Guild, among: Iterable[Transmission] | None = None) -> list[Transmission]:
         """Choose the transmissions that a state about to be written ends; they are only marked until it is."""
         chosen = []
-        for transmission in self.transmissions.values():
+        for transmission in self.transmissions.values() if among is None else among:
             reason = not transmission.forced and self._ended_by(transmission, after)
             if reason:
                 transmission.forced = reason
@@ -280,8 +310,8 @@ class Presence:
         if not after.operation_open:
             return "operation_closed"
         if uid == GLOBAL_UID:
-            return "" if after.features.global_ptt_enabled else "unassigned"
-        if uid != PUBLIC_UID and uid not in after.nets:
+            return "" if after.features.global_ptt_enabled else "net_removed"
+        if not (after.public_net.enabled if uid == PUBLIC_UID else uid in after.nets):
             return "net_removed"
         return "" if uid in after.held_by(user.id, user.identity.roles, clock.now()) else "unassigned"
 
@@ -306,13 +336,21 @@ class Presence:
     def _reconfigure(self, before: Guild, after: Guild) -> None:
         for user in self.users.values():
             self._place(user)
-        late = self.force(after)  # keyed up between the decision and its commit
+        self._enforce(self.transmissions.values())  # what began between the decision and its commit
+        self.version += 1
+        self._push(self.users.values())
+
+    def _enforce(self, among: Iterable[Transmission]) -> None:
+        """Stop at once what the guild does not allow as it is now."""
+        late = self.force(self.guild, among)
         if late:
             self.writer.post(self.forced_events(late))
             self.settle(late)
-        self.version += 1
+
+    def _push(self, users: Iterable[User]) -> None:
+        """Send users the configuration with their nets; one message serves all who are on the same ones."""
         made: dict[frozenset[str], Message] = {}
-        for user in self.users.values():
+        for user in users:
             message = made.get(user.nets)
             if message is None:
                 text = msgspec.json.encode(self.config_of(user.nets))
@@ -366,11 +404,20 @@ class Presence:
             for connection in also.connections:
                 connection.send(message)
 
+    def disconnect(self, user_id: str, reason: str, text: str = "") -> int:
+        """End every connection of a user, who is told the text, or else the reason; answers how many there were."""
+        user = self.users.get(user_id)
+        return self._close([] if user is None else list(user.connections), reason, text)
+
     def close(self, reason: str) -> None:
         """End every connection."""
-        for connection in list(self._owner):
-            connection.close(reason)
+        self._close(list(self._owner), reason)
+
+    def _close(self, connections: list[Connection], reason: str, text: str = "") -> int:
+        for connection in connections:
+            connection.close(reason, text)
             self.leave(connection, reason)
+        return len(connections)
 
 
 def _stopped(transmission: Transmission, reason: str) -> Event:

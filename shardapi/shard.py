@@ -22,6 +22,7 @@ from .guild import Features, Guild
 from .hub import Hub
 from .limits import Limit
 from .models import add_guild, guild_ids
+from .operators import Operators
 from .plugins import Plugins
 from .presence import Presence
 from .routes import Answer
@@ -53,7 +54,10 @@ class Shard:
         self.writer = Writer(self.store, self.events)
         self.tokens = Tokens(signing_secrets(config))
         self.presence = Presence(self.writer)
-        self.central = EmbeddedCentral(config.central, self.writer, self.presence, self.tokens)
+        self.operators = Operators(self.writer)
+        self.central = EmbeddedCentral(
+            config.central, self.writer, self.presence, self.tokens, self.operators
+        )
         self.keys = Keys(self.writer)
         self.audit = AuditLog(self.writer, self.keys)
         self.hub = Hub(self.events)
@@ -116,7 +120,13 @@ class Shard:
         self._close_what_a_crash_left_open()
         self.central.end_due()
         self.serving = True
-        for task in (self.central.run_timers, self._stay_alive, self._keep_house, *tasks):
+        for task in (
+            self.central.run_timers,
+            self.presence.keep_time,
+            self._stay_alive,
+            self._keep_house,
+            *tasks,
+        ):
             self._tasks.append(gevent.spawn(task))
 
     def _close_what_a_crash_left_open(self) -> None:

@@ -8,6 +8,7 @@ import msgspec
 
 from shardapi import PUBLIC, Call, Routes, ShardApp, hookimpl
 from shardapi.errors import (
+    BLOCKED,
     CENTRAL_UNAVAILABLE,
     INVALID_VALUE,
     ORIGIN_REFUSED,
@@ -38,6 +39,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     errors=(
         INVALID_VALUE,
         UNAUTHORIZED,
+        BLOCKED,
         ORIGIN_REFUSED,
         UPGRADE_REQUIRED,
         TOO_MANY_SOCKETS,
@@ -46,7 +48,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ),
 )
 def open_socket(call: Call) -> flask.Response:
-    """Upgrade to a WebSocket for the operator whose token is shown."""
+    """Upgrade to a WebSocket for the operator whose token, or the listener whose service key is shown."""
     gateway: Gateway = flask.current_app.extensions[EXTENSION]
     return gateway.open(call)
 

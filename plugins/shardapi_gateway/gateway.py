@@ -1,9 +1,13 @@
 """The operators' sockets of one shard: who is let in, and how many at once."""
 
+from collections.abc import Iterable
+
 import flask
 import gevent.event
 
-from shardapi.errors import STARTING, UNAUTHORIZED, ErrorCode
+from shardapi import clock
+from shardapi.auth import KINDS, Key
+from shardapi.errors import BLOCKED, STARTING, UNAUTHORIZED, ErrorCode
 from shardapi.limits import subnet
 from shardapi.presence import Identity
 from shardapi.routes import Call
@@ -25,6 +29,8 @@ class Gateway:
         self.shard, self.sockets_per_user, self.origins = shard, sockets_per_user, origins
         self.heartbeat = heartbeat
         self.sockets: dict[str, set[Operator]] = {}
+        shard.keys.on_ended.append(self._key_ended)
+        shard.operators.on_change.append(self._look_again)
 
     def open(self, call: Call) -> flask.Response:
         """The answer to an upgrade. Raises what refuses it, in the order of what it costs to find out."""
@@ -33,6 +39,7 @@ class Gateway:
         protocol, reply = handshake.accept(call.environ)
         handshake.check_origin(call.environ, self.shard.config.server.public_url, self.origins)
         identity = self._identify(call)
+        self._admit(identity)
         count = len(self.sockets.get(identity.user_id, ()))
         if count >= self.sockets_per_user:
             raise TOO_MANY_SOCKETS(
@@ -62,17 +69,54 @@ class Gateway:
                 for operator in list(sockets):
                     operator.close("restart")
 
+    # -- who is let in
+
     def _identify(self, call: Call) -> Identity:
         token = handshake.token(call)
-        try:
-            identity = self.shard.central.operator(token) if token else None
-        except BadToken:
-            identity = None
+        identity = self._service(token) if token.startswith(KINDS["service"]) else self._operator(token)
         if identity is None:
             self.shard.auth_failures.spend(subnet(call.address))
             raise UNAUTHORIZED(
-                "This socket needs a valid operator token of this shard.",
-                hint="Tokens are made with `shardapi operators token`.",
+                "This socket needs a valid operator token or service key of this shard.",
+                hint="They are made with `shardapi operators token` and `shardapi keys create NAME --service`.",
                 headers=(("WWW-Authenticate", "Bearer"),),
             )
         return identity
+
+    def _operator(self, token: str) -> Identity | None:
+        try:
+            identity = self.shard.central.operator(token) if token else None
+        except BadToken:
+            return None
+        return None if identity is None or self.shard.operators.revoked(identity) else identity
+
+    def _service(self, secret: str) -> Identity | None:
+        key = self.shard.keys.find(secret, "service")
+        # The key's id has 20 ASCII characters: as long as a sender's id may be in a frame of voice.
+        return None if key is None else Identity(key.id, key.name, service=True)
+
+    def _admit(self, identity: Identity) -> None:
+        until = self.shard.operators.blocked_until(identity.user_id)
+        if until:
+            seconds = (until - clock.now()) // 1000 + 1
+            raise BLOCKED(
+                f"This user was disconnected and may come back at {clock.iso(until)}.",
+                headers=(("Retry-After", str(seconds)),),
+            )
+
+    # -- who has to go
+
+    def _key_ended(self, key: Key) -> None:
+        if key.kind == "service":
+            self._dismiss(self.sockets.get(key.id, ()), "revoked")
+
+    def _look_again(self) -> None:
+        for user_id, sockets in list(self.sockets.items()):
+            self._dismiss([one for one in sockets if self.shard.operators.revoked(one.identity)], "revoked")
+            if self.shard.operators.blocked_until(user_id):
+                self._dismiss(sockets, "disconnect")
+
+    def _dismiss(self, sockets: Iterable[Operator], reason: str) -> None:
+        for operator in list(sockets):
+            operator.close(reason)
+            self.shard.presence.leave(operator, reason)

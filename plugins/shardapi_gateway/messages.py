@@ -11,6 +11,7 @@ MALFORMED_FRAME = ErrorCode("malformed_frame", 400, "Malformed frame")
 FOREIGN_GUILD = ErrorCode("foreign_guild", 409, "Another guild")
 NOT_JOINED = ErrorCode("not_joined", 409, "Not joined")
 
+CONTROLS = frozenset(map(chr, (*range(0x20), *range(0x7F, 0xA0))))
 Name = Annotated[str, msgspec.Meta(max_length=64)]
 
 
@@ -29,12 +30,18 @@ class AudioCodec(FromClient):
 
 
 class Join(FromClient):
-    """Asks to be taken in."""
+    """Asks to be taken in; with a service key one only listens, whether `serviceListen` says so or not."""
 
     guild_id: Name
     mode: Literal["control", "voice"] = "control"
     service_listen: bool = False
     display_name: Name = ""
+
+    @property
+    def name(self) -> str:
+        """The display name as it can be shown, "" if there is none."""
+        name = "".join(one for one in self.display_name if one not in CONTROLS).strip()
+        return "" if name in (".", "..") else name
 
 
 class Ptt(FromClient):

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 from websockets.frames import CloseCode
 from websockets.server import ServerProtocol
 
@@ -44,7 +45,7 @@ class Operator(WebSocket):
         self.gateway, self.identity = gateway, identity
         self.presence = gateway.shard.presence
         self.joined = False
-        self.codec = ""
+        self.codec = self.mode = ""
         self._malformed = 0
         self._key_ups = Allowance(KEY_UPS, KEY_UPS_SECONDS)
 
@@ -59,10 +60,11 @@ class Operator(WebSocket):
         self.gateway.forget(self)
         self.presence.leave(self, reason)
 
-    def close(self, reason: str) -> None:
+    def close(self, reason: str, text: str = "") -> None:
         """Say why, and close."""
-        self.say(msgspec.json.encode(Disconnect(reason=reason)))
-        self.shut(DISCONNECTED, reason, reason)
+        text = text or reason
+        self.say(msgspec.json.encode(Disconnect(reason=text)))
+        self.shut(DISCONNECTED, text, reason)
 
     def received(self, text: bytes, hurried: bool) -> None:
         """Do what a message asks for, or say why not."""
@@ -109,6 +111,9 @@ class Operator(WebSocket):
         if not self.gateway.shard.serving:
             self.close("restart")
             return
+        self.mode = message.mode
+        if self.identity.service:
+            self.identity = replace(self.identity, display_name=message.name or self.identity.display_name)
         user = self.presence.join(self, self.identity)
         self.joined = True
         shown = JoinedUser(id=user.id, display_name=user.identity.display_name, roles=user.identity.roles)
