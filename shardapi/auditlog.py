@@ -86,7 +86,9 @@ class AuditLog:
             self.writer.write(write)
         except ApiError:
             self._rows = rows + self._rows
-            self._failures = failures | self._failures
+            for slot, (count, row) in failures.items():
+                later = self._failures.get(slot, [0])[0]
+                self._failures[slot] = [count + later, row]
             raise
 
     def run(self) -> None:
@@ -97,6 +99,8 @@ class AuditLog:
                 self.flush()
             except ApiError as error:
                 log.debug("audit rows wait: %s", error)
+            except Exception:
+                log.exception("audit rows are lost")
             except Exception:
                 log.exception("audit rows could not be written")
 
