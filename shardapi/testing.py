@@ -166,7 +166,7 @@ class Server:
         if data is not None:
             sent.setdefault("Content-Type", "application/json")
         options.setdefault("timeout", 20)
-        if "api" not in path and not path.startswith(("/health", "/ready", "/ws")):
+        if not path.startswith(("/api/", "/health", "/ready", "/ws")):
             path = "/api/v1" + path
         session = options.pop("session", requests)
         answer: requests.Response = session.request(
