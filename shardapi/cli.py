@@ -141,6 +141,7 @@ def keys() -> None:
 )
 @click.option("--all-scopes", is_flag=True, help="Every scope there is now, those of enabled plugins too.")
 @click.option("--bundle", type=click.Choice(["dashboard", "bot", "ops"]), help="A usual set of scopes.")
+@click.option("--service", is_flag=True, help="A service key: it only listens on /ws, and has no scopes.")
 @click.option(
     "--expires-days",
     type=click.FloatRange(min=0, min_open=True),
@@ -155,13 +156,15 @@ def create_key(
     scopes: tuple[str, ...],
     all_scopes: bool,
     bundle: str | None,
+    service: bool,
     expires_days: float | None,
     as_json: bool,
 ) -> None:
     """Make a key called NAME; its secret is shown once, and kept only as a digest.
 
-    Say what it may do with --scope, --bundle or --all-scopes; give a bot the least it can do its job with. A
-    running server takes the key at once. The secret alone is on standard output:
+    Say what it may do with --scope, --bundle or --all-scopes; give a bot the least it can do its job with. With
+    --service it opens the operators' gateway instead, to listen: its id is the user id to put on nets. A running
+    server takes the key at once. The secret alone is on standard output:
 
     \b
       KEY=$(shardapi keys create my-bot --scope read:status --scope write:nets)
@@ -169,8 +172,8 @@ def create_key(
     from .auth import BUNDLES
 
     name = _checked_name(name, "a key's name")
-    if [bool(scopes), all_scopes, bundle is not None].count(True) != 1:
-        raise click.UsageError("say what the key may do: --scope S, --bundle NAME or --all-scopes")
+    if [bool(scopes), all_scopes, bundle is not None, service].count(True) != 1:
+        raise click.UsageError("say what the key may do: --scope S, --bundle NAME, --all-scopes or --service")
     with opened(settings) as app:
         known = app.shard.plugins.all_scopes
         for scope in scopes:
@@ -178,15 +181,16 @@ def create_key(
                 raise click.ClickException(
                     f"there is no scope {scope}; there are: {', '.join(sorted(known))}"
                 )
-        granted = known if all_scopes else scopes or BUNDLES[bundle or ""]
+        granted = known if all_scopes else BUNDLES[bundle] if bundle else scopes
         ends = clock.now() + int(expires_days * DAY_MS) if expires_days else 0
-        key, secret = app.shard.keys.create(name, granted, expires_at=ends)
+        kind = "service" if service else "owner"
+        key, secret = app.shard.keys.create(name, granted, kind, expires_at=ends)
     if as_json:
         say({**_key_facts(key), "secret": secret})
         return
     click.echo(secret)
     click.echo(f"\nid       {key.id}\nname     {key.name}\nexpires  {clock.iso(ends) or 'never'}", err=True)
-    click.echo("scopes   " + "\n         ".join(sorted(key.scopes)), err=True)
+    click.echo("scopes   " + ("\n         ".join(sorted(key.scopes)) or "none: it listens on /ws"), err=True)
     click.echo("\nThe secret is shown this once.", err=True)
 
 
@@ -202,7 +206,8 @@ def list_keys(settings: Config, as_json: bool) -> None:
         return
     for key in found:
         used = clock.iso(key.last_used_at) or "never used"
-        click.echo(f"{key.id}  {_state(key):8} {used:24}  {key.name}  [{' '.join(sorted(key.scopes))}]")
+        opens = "/ws" if key.kind == "service" else " ".join(sorted(key.scopes))
+        click.echo(f"{key.id}  {_state(key):8} {used:24}  {key.name}  [{opens}]")
 
 
 @keys.command("revoke")
@@ -210,7 +215,7 @@ def list_keys(settings: Config, as_json: bool) -> None:
 @as_json
 @with_config
 def revoke_key(settings: Config, key_id: str, as_json: bool) -> None:
-    """End the key ID for good; a running server refuses it and closes its open streams within a second."""
+    """End the key ID for good; a running server refuses it and closes its streams and sockets within a second."""
     with opened(settings) as app:
         if not app.shard.keys.revoke(key_id):
             raise click.ClickException(f"there is no live key {key_id}; see: shardapi keys list")
@@ -254,7 +259,7 @@ def _key_facts(key: "Key") -> dict[str, Any]:
 
 @main.group()
 def operators() -> None:
-    """Let operators' clients in."""
+    """Let operators' clients in, see who is there, and send them away."""
 
 
 @operators.command("token")
@@ -278,8 +283,7 @@ def operator_token(
     It is signed with the shard's own secret and says who they are, which roles they hold and when it ends. A
     client shows it as `Authorization: Bearer TOKEN`.
     """
-    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", user_id):
-        raise click.UsageError("a user id is 1 to 64 of A-Z a-z 0-9 _ . : -")
+    _check_user_id(user_id)
     name = _checked_name(name, "a display name")
     with opened(settings) as app:
         shard = app.shard
@@ -297,6 +301,60 @@ def operator_token(
             "expiresAt": clock.iso(clock.now() + int(expires_days * DAY_MS)),
         }
     )
+
+
+@operators.command("revoke")
+@click.argument("user_id", metavar="USER_ID|all")
+@as_json
+@with_config
+def revoke_operator(settings: Config, user_id: str, as_json: bool) -> None:
+    """Refuse the tokens that USER_ID, or everyone, has now; their sockets are closed within a second.
+
+    A token made afterwards is good. Service keys end with `shardapi keys revoke`.
+    """
+    from .operators import EVERYONE
+
+    _check_user_id(user_id)
+    with opened(settings) as app:
+        at = app.shard.operators.revoke(EVERYONE if user_id == "all" else user_id)
+    if as_json:
+        say({"userId": user_id, "revokedAt": clock.iso(at * 1000)})
+    else:
+        click.echo(f"The tokens of {'everyone' if user_id == 'all' else user_id} are revoked.")
+
+
+@operators.command("list")
+@as_json
+@with_config
+def list_operators(settings: Config, as_json: bool) -> None:
+    """List who is connected, the first to join first; nobody is while no server runs."""
+    with opened(settings) as app:
+        found = app.shard.operators.connected()
+        names = {uid: net.name for uid, net in app.shard.guild.nets.items()}
+    if as_json:
+        say(
+            [
+                {
+                    "userId": one.user_id,
+                    "displayName": one.display_name,
+                    "transport": one.transport,
+                    "since": clock.iso(one.since),
+                    "service": one.service,
+                    "transmitting": list(one.talking),
+                }
+                for one in found
+            ]
+        )
+        return
+    for one in found:
+        talks = ", ".join(names.get(uid, uid) for uid in one.talking)
+        listens = "  (listens)" if one.service else ""
+        click.echo(f"{one.user_id:20}  {clock.iso(one.since)}  {one.display_name}{listens}  {talks}".rstrip())
+
+
+def _check_user_id(user_id: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", user_id):
+        raise click.UsageError("a user id is 1 to 64 of A-Z a-z 0-9 _ . : -")
 
 
 # -- what there is

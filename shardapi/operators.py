@@ -1,10 +1,11 @@
 """Operators as the store knows them: whose tokens are revoked, who is kept out, and who is connected."""
 
+import os
 from collections.abc import Callable
 
 import msgspec
 
-from . import clock
+from . import clock, folder
 from .eventlog import still_open
 from .models import BlockedOperator, RevokedOperator
 from .presence import Identity
@@ -86,7 +87,11 @@ class Operators:
     # -- who is connected
 
     def connected(self) -> list[Connected]:
-        """Everyone whose join in the log has no leave yet, in the order they joined."""
+        """Everyone whose join in the log has no leave yet, in the order they joined; nobody if no server runs."""
+        handle = folder.lock(self.writer.store.folder)
+        if handle is not None:
+            os.close(handle)
+            return []  # what is open was left so by a crash
         found: list[Connected] = []
         opened = self.writer.store.read(lambda: still_open(self.guild_id))
         talking: dict[str, list[str]] = {}
