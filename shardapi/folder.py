@@ -17,26 +17,13 @@ def prepare(folder: Path) -> Path:
     """Make the folder if it is not there, and prove that it can be written. Raises ConfigError."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _probe(folder)
+        probe = folder / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
     except OSError as error:
         if error.errno not in RECOVERS or not (folder / STORE).exists():
             raise ConfigError(f"data folder {folder}: {error.strerror}") from None
     return folder
-
-
-def _probe(folder: Path) -> None:
-    probe = folder / f".writable-{os.getpid()}"
-    probe.touch()
-    probe.unlink()
-
-
-def writable(folder: Path) -> bool:
-    """Whether a file can be made in the folder."""
-    try:
-        _probe(folder)
-    except OSError:
-        return False
-    return True
 
 
 def open_lock(path: Path) -> int:

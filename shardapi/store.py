@@ -13,7 +13,7 @@ from gevent.threadpool import ThreadPool
 from playhouse.migrations import Runner
 
 from .errors import STORE_UNAVAILABLE, STORE_UNCERTAIN, ApiError
-from .folder import STORE, open_lock, writable
+from .folder import STORE, open_lock
 
 T = TypeVar("T")
 
@@ -26,7 +26,6 @@ READ_PRAGMAS = {"busy_timeout": 5000, "query_only": 1}
 _sqlite: Any = peewee.sqlite3  # type: ignore[attr-defined]  # the library that peewee has found
 FAILURES = (peewee.DatabaseError, _sqlite.Error)  # of a query of peewee's, and of a bare one
 BUSY, LOCKED, READ_ONLY, IO_ERROR, FULL, CANNOT_OPEN = 5, 6, 8, 10, 13, 14  # SQLite's result codes
-IO_ERROR_WRITE = IO_ERROR | 3 << 8
 CANNOT_WRITE = (BUSY, LOCKED, READ_ONLY, FULL, CANNOT_OPEN)
 
 _thread_local = get_original("threading", "local")()
@@ -85,7 +84,7 @@ class Store:
             with self._connection(reading):
                 return fn()
         except Exception as error:  # returned, because gevent prints what a pool's thread raises
-            return _Raised(translated(error, self.path))
+            return _Raised(translated(error))
 
     @contextmanager
     def _connection(self, reading: bool) -> Iterator[None]:
@@ -157,13 +156,10 @@ def _unpack(answer: Any) -> Any:
     return answer
 
 
-def translated(error: Exception, path: Path | None = None) -> Exception:
+def translated(error: Exception) -> Exception:
     """The error as a caller may see it: an SQLite failure to write becomes 503, everything else stays."""
     for cause in _chain(error):
-        code = getattr(cause, "sqlite_errorcode", 0)
-        result = code & 0xFF
-        if code == IO_ERROR_WRITE and path is not None and _read_only(path):
-            return unavailable("read-only file system")  # refused as a whole, so nothing is uncertain
+        result = getattr(cause, "sqlite_errorcode", 0) & 0xFF
         if result == IO_ERROR:
             return STORE_UNCERTAIN(
                 "The store reported an I/O error; whether this write is kept is not known.",
@@ -180,10 +176,6 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while isinstance(error, FAILURES):
         yield error
         error = error.__context__
-
-
-def _read_only(path: Path) -> bool:
-    return not os.access(path, os.W_OK) or not writable(path.parent)
 
 
 def _wal(path: Path) -> Path:
