@@ -101,8 +101,6 @@ class AuditLog:
                 log.debug("audit rows wait: %s", error)
             except Exception:
                 log.exception("audit rows are lost")
-            except Exception:
-                log.exception("audit rows could not be written")
 
     def prune(self) -> None:
         """Forget rows that are too old or too many; runs inside a write."""
