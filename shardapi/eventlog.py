@@ -179,15 +179,23 @@ class Follower:
             "INSERT INTO cursor VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET hold = excluded.hold",
             [(guild, self.name, self.log.newest, self.hold)],
         )
-        number: int = one("SELECT number FROM cursor WHERE guild = ? AND name = ?", (guild, self.name))[0]
+        return self._kept()
+
+    def _kept(self) -> int:
+        mine = (self.log.guild_id, self.name)
+        number: int = one("SELECT number FROM cursor WHERE guild = ? AND name = ?", mine)[0]
         return number
 
     def __iter__(self) -> Iterator[list[Logged]]:
         while True:
-            if batch := self.log.page(self.number, self.log.newest):
+            if batch := self.log.store.read(self._next):
                 yield batch
             else:
                 self.log.wait(self.number)
+
+    def _next(self) -> list[Logged]:
+        self.number = self._kept()  # the write that `done` was part of may have failed
+        return self.log._page(self.number, self.log.newest, PAGE)
 
     @property
     def missed(self) -> bool:
@@ -199,7 +207,6 @@ class Follower:
         Cursor.update(number=number).where(
             (Cursor.guild == self.log.guild_id) & (Cursor.name == self.name)
         ).execute()
-        self.number = number
 
 
 class Batch:
