@@ -111,9 +111,7 @@ def decide(
 ) -> Outcome:
     """Apply commands one after another to a guild. Raises Refused if atomic and any is refused."""
     if if_match is not None and not if_match(before.version):
-        raise PRECONDITION_FAILED(
-            f"The config is at version {before.version}.", hint="Read it again, then decide again."
-        )
+        raise moved_on(before.version)
     guild, results = before, list[Change | ApiError]()
     for command in commands:
         try:
@@ -127,6 +125,13 @@ def decide(
     if atomic and first is not None:
         raise Refused(first, results)
     return Outcome(stepped(before, guild, now), guild is not before, results)
+
+
+def moved_on(version: int) -> ApiError:
+    """The refusal of a write that rests on another version of the config."""
+    return PRECONDITION_FAILED(
+        f"The config is at version {version}.", hint="Read it again, then decide again."
+    )
 
 
 class EmbeddedCentral:
@@ -241,6 +246,7 @@ class EmbeddedCentral:
             log.warning("temporary assignments could not be ended yet: %s", error)
             for deadline in due:
                 heapq.heappush(self._deadlines, deadline)
+            self.presence.look_again({user for _, _, user in due})  # over is over, written or not
 
     def run_timers(self) -> None:
         """Ends what falls due, for as long as it runs; a stepped clock is noticed within a second."""

@@ -113,6 +113,12 @@ def add_guild(guild: Guild, now: int) -> None:
     )
 
 
+def config_version(guild_id: str) -> int:
+    """The version of a guild's config, also as the running transaction leaves it."""
+    version: int = one("SELECT version FROM guild WHERE id = ?", (guild_id,))[0]
+    return version
+
+
 def load_guild(guild_id: str) -> Guild:
     """The guild as the store has it."""
     head = one(

@@ -183,9 +183,7 @@ class Presence:
         """Go by the newest token from now on; what it says of roles holds for the older connections too."""
         before, user.identity = user.identity, identity
         if identity.roles != before.roles:
-            self._place(user)
-            self._enforce(user.transmissions.values())
-            self._push([user])
+            self.look_again([user.id])
 
     def leave(self, connection: Connection, reason: str) -> None:
         """Let a connection go with what it transmits; the user's last one is told as user.left."""
@@ -339,6 +337,16 @@ class Presence:
         self._enforce(self.transmissions.values())  # what began between the decision and its commit
         self.version += 1
         self._push(self.users.values())
+
+    def look_again(self, user_ids: Iterable[str]) -> None:
+        """Put connected users on the nets that are theirs by now; who has others than before is told."""
+        for user in [self.users[one] for one in user_ids if one in self.users]:
+            before = user.nets
+            self._place(user)
+            if user.nets != before:
+                self._enforce(user.transmissions.values())
+                self.version += 1
+                self._push([user])
 
     def _enforce(self, among: Iterable[Transmission]) -> None:
         """Stop at once what the guild does not allow as it is now."""

@@ -9,10 +9,11 @@ import msgspec
 
 from . import clock
 from .auditlog import INSERT, row_of
-from .central import Outcome, mint_uid
+from .central import Outcome, mint_uid, moved_on
 from .commands import Command
 from .errors import IDEMPOTENCY_MISMATCH, IDEMPOTENCY_RUNNING, INVALID_VALUE, FieldError
-from .models import Idempotency
+from .events import Event
+from .models import Idempotency, config_version
 from .routes import Call, Written
 from .store import many
 
@@ -78,6 +79,35 @@ class Write:
             record=lambda outcome: self._record(answer(outcome), outcome.changed, outcome.version),
         )
         return rendered
+
+    def perform(
+        self,
+        answer: W,
+        effect: Callable[[], None],
+        *,
+        rows: Callable[[], None] = lambda: None,
+        events: Sequence[Event] = (),
+    ) -> W | Rendered:
+        """Do what lies outside the store, at most once: the answer, rows and events are on disk before `effect` runs.
+
+        Raises precondition_failed, store_unavailable, store_uncertain; nothing was done then.
+        """
+        if self.dry_run:
+            self._check(self.shard.guild.version)
+            return self._dry(answer, True, self.shard.guild.version)
+
+        def record(_: None) -> Rendered:
+            version = config_version(self.shard.guild_id)
+            self._check(version)
+            return self._record(answer, True, version)
+
+        rendered: Rendered = self.shard.writer.write(rows, record, lambda _: events)
+        effect()
+        return rendered
+
+    def _check(self, version: int) -> None:
+        if self._if_match is not None and not self._matches(version):
+            raise moved_on(version)
 
     def _dry(self, answer: W, changed: bool, version: int) -> W:
         answer.changed, answer.version, answer.dry_run = changed, version, True
