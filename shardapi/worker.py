@@ -3,6 +3,7 @@
 import errno
 import functools
 import logging
+import re
 import socket
 import ssl
 import time
@@ -18,6 +19,8 @@ from gunicorn.http import wsgi
 from gunicorn.util import http_date
 from gunicorn.workers.ggevent import GeventWorker
 
+# What must not be read in a log: a token in a query, a credential in a header that is quoted.
+SECRET = re.compile(r"(\btoken=|\bbearer[\s,]+)[^\s&,'\"]+", re.IGNORECASE)
 LAST_CALL = 2.0  # seconds a kept-alive connection may still send a request after TERM or HUP
 LATE = 0.25  # seconds that an idle connection may be closed late
 END_TO_END_NAMES = 200  # header names remembered as valid; an application sends a few dozen
@@ -39,6 +42,19 @@ class Turn(BaseException):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
         self.idle.pop(gevent.getcurrent(), None)
         return error is self
+
+
+class Discreet(logging.Filter):
+    """Takes secrets out of what gunicorn logs: requests, broken ones too, and errors that quote them."""
+
+    _format = logging.Formatter().formatException
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Write the record anew."""
+        record.msg, record.args = SECRET.sub(r"\1[redacted]", record.getMessage()), ()
+        if record.exc_info and record.exc_info[0] is not None:
+            record.exc_text = SECRET.sub(r"\1[redacted]", self._format(record.exc_info))
+        return True
 
 
 class Answer(wsgi.Response):  # type: ignore[misc]
@@ -117,6 +133,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
         _worker = self
         # A worker's settings never change; plain attributes save the look-ups, 10 us a request.
         self.cfg.__dict__.update({name: setting.get() for name, setting in self.cfg.settings.items()})
+        for logger in (self.log.error_log, self.log.access_log):
+            logger.addFilter(Discreet())
         super().init_process()
 
     def load_wsgi(self) -> None:
