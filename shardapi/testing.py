@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
 
     from .app import ShardApp
+    from .rehearsal import Rehearsal
 
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
@@ -282,6 +284,28 @@ def operator(shard: Server) -> Iterator[Callable[..., Operator]]:
     yield connect
     for one in joined:
         one.close()
+
+
+@pytest.fixture
+def simulator(shard: Server) -> "Iterator[Callable[..., Rehearsal]]":
+    """Have simulated operators play a script at `shard`: call it with TOML, JSON or a path, `seed`, `speed`.
+
+    The format is that of `shardapi simulate`. Who has not left stays on the air until the end of the test.
+    """
+    from .config import load
+    from .rehearsal import Rehearsal
+    from .script import parse, read
+    from .simulator import access
+
+    with ExitStack() as stack:
+
+        def play(script: str | Path, seed: int | None = None, speed: float = 1.0) -> "Rehearsal":
+            cast = read(script) if isinstance(script, Path) else parse(script)
+            settings = load(environ=shard.env, data_dir=str(shard.data_dir))
+            granted = stack.enter_context(access(cast.operators, cast.needs_key, settings))
+            return stack.enter_context(Rehearsal(shard.url, granted, cast.plan(seed), speed))
+
+        yield play
 
 
 @pytest.fixture
