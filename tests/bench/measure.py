@@ -146,7 +146,7 @@ def wrk(server: Server, path: str, *, seconds: int, connections: int, cpu: int =
     """Drive a server with keep-alive connections from one thread of wrk, pinned to its own core."""
     headers = [f"--header={name}: {value}" for name, value in server.headers.items()]
     script = f"--script={HERE / 'wrk.lua'}"
-    size = [f"--connections={connections}", f"--duration={seconds}s", "--threads=1"]
+    size = [f"--connections={connections}", f"--duration={seconds}s", "--threads=1", "--timeout=10s"]
     began, busy, mine, served = time.perf_counter(), busy_seconds(), own_seconds(), server.cpu_seconds()
     run = subprocess.run(
         ["taskset", "--cpu-list", str(cpu), "wrk", *size, *headers, script, server.url + path],
