@@ -1,5 +1,6 @@
 """What tests of the app in process share: clients with keys of their own, and what a problem must look like."""
 
+import json
 from typing import Any
 
 from flask.testing import FlaskClient
@@ -7,8 +8,36 @@ from werkzeug.test import TestResponse
 
 from shardapi import ShardApp
 from shardapi.errors import CODES
+from shardapi.presence import Identity, Message
 
 API = "/api/v1"
+
+
+class Listener:
+    """An operator's connection that keeps what it is sent; made by `join`."""
+
+    transport = "ws"
+
+    def __init__(self) -> None:
+        self.seen: list[dict[str, Any]] = []
+        self.closed = ""
+
+    def send(self, message: Message) -> None:
+        self.seen.append(json.loads(message.text))
+
+    def close(self, reason: str, text: str = "") -> None:
+        self.closed = reason
+
+    def last(self, kind: str) -> dict[str, Any]:
+        """The newest message of a type."""
+        return [message for message in self.seen if message["type"] == kind][-1]
+
+
+def join(app: ShardApp, user_id: str, *roles: str, name: str = "Ann", service: bool = False) -> Listener:
+    """Connect an operator to an app in this process."""
+    listener = Listener()
+    app.shard.presence.join(listener, Identity(user_id, name, roles, service))
+    return listener
 
 
 def client_of(app: ShardApp, *scopes: str, **options: Any) -> FlaskClient:

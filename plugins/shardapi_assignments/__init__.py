@@ -4,6 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import replace
 
 from shardapi import (
     Answer,
@@ -255,11 +256,12 @@ def assign_many(body: BulkBody, write: Write) -> BulkWritten:
     try:
         return write.submit(commands, answer, atomic=body.atomic)  # type: ignore[return-value]
     except Refused as refused:
-        failed = sum(isinstance(result, ApiError) for result in refused.results)
+        results = [replace(one, changed=False) for one in _results(items, refused.results)]
+        failed = sum(not one.ok for one in results)
         raise errors.BULK_REFUSED(
             f"{failed} of {len(items)} assignments were refused; nothing was changed.",
             hint="See results; without atomic the others are applied.",
-            facts={"results": msgspec.to_builtins(_results(items, refused.results))},
+            facts={"results": msgspec.to_builtins(results)},
         ) from None
 
 
