@@ -1,0 +1,148 @@
+"""/openapi.json: valid, whole, and true to the routes that are declared."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+import schemathesis
+from apps import API, client_of, client_with, problem
+from flask.testing import FlaskClient
+
+from shardapi import PUBLIC, ShardApp
+from shardapi.auth import SCOPES
+from shardapi.routes import Route, problem_codes
+
+
+@pytest.fixture
+def document(app: ShardApp) -> dict[str, Any]:
+    """The document as anyone reads it."""
+    answer = client_with(app, "").get(f"{API}/openapi.json")
+    assert answer.status_code == 200 and answer.content_type == "application/json"
+    found: dict[str, Any] = answer.json
+    return found
+
+
+def operations(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    return {
+        (method.upper(), path): operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def declared(app: ShardApp) -> dict[tuple[str, str], Route]:
+    """The routes of the API as the document names them."""
+    routes = [r for r in app.shard.plugins.routes if r.rule.startswith("/api/") and not r.websocket]
+    return {(route.method, re.sub("<(?:.*:)?(.*?)>", r"{\1}", route.rule)): route for route in routes}
+
+
+def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1.")
+    schemathesis.openapi.from_dict(document).validate()
+    broken = {**document, "info": {"title": 1}}
+    with pytest.raises(Exception, match="info|title|version"):
+        schemathesis.openapi.from_dict(broken).validate()
+
+
+def test_every_declared_route_is_in_it_and_nothing_else(app: ShardApp, document: dict[str, Any]) -> None:
+    assert operations(document).keys() == declared(app).keys()
+
+
+def test_each_operation_names_its_scope_its_sentence_and_an_id_of_its_own(
+    app: ShardApp, document: dict[str, Any]
+) -> None:
+    found = operations(document)
+    for place, route in declared(app).items():
+        scopes = [] if route.scope == PUBLIC else [{"ownerKey": [route.scope]}]
+        assert found[place]["security"] == scopes, place
+        summary = found[place]["summary"]
+        assert summary == route.summary and summary.endswith(".") and len(summary) > 10, place
+    ids = [operation["operationId"] for operation in found.values()]
+    assert len(set(ids)) == len(ids)
+
+
+def test_each_operation_answers_the_errors_of_its_declaration(
+    app: ShardApp, document: dict[str, Any]
+) -> None:
+    found = operations(document)
+    for place, route in declared(app).items():
+        responses = found[place]["responses"]
+        told = {
+            code
+            for answer in responses.values()
+            for content in answer.get("content", {}).values()
+            for code in content.get("examples", {})
+        }
+        assert told == {kind.code for kind in problem_codes(route)}, place
+        assert {str(kind.status) for kind in problem_codes(route)} < set(responses), place
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    for reference in set(re.findall(r'"\$ref": ?"(.*?)"', json.dumps(document))):
+        found: Any = document
+        for part in reference.removeprefix("#/").split("/"):
+            found = found[part]
+
+
+def test_every_write_takes_the_write_options(app: ShardApp, document: dict[str, Any]) -> None:
+    options = {"dryRun", "Idempotency-Key", "If-Match", "X-Audit-Log-Reason"}
+    for place, route in declared(app).items():
+        names = {parameter["name"] for parameter in operations(document)[place].get("parameters", ())}
+        assert (options <= names) == route.writes and (route.writes or not options & names)
+
+
+def test_the_example_of_a_body_is_one(app: ShardApp, document: dict[str, Any]) -> None:
+    for place, route in declared(app).items():
+        if route.body is not None:
+            content = operations(document)[place]["requestBody"]["content"]["application/json"]
+            msgspec.convert(content["example"], route.body)
+
+
+def test_it_tells_what_the_scopes_allow(document: dict[str, Any]) -> None:
+    text = document["components"]["securitySchemes"]["ownerKey"]["description"]
+    used = {
+        scope
+        for operation in operations(document).values()
+        for one in operation["security"]
+        for scope in one["ownerKey"]
+    }
+    assert all(f"{scope}: {SCOPES[scope]}" in text for scope in used)
+
+
+def test_it_holds_the_enabled_plugins_only(make_app: Callable[..., ShardApp]) -> None:
+    app = make_app(PLUGINS__ENABLED="openapi,status")
+    found = client_with(app, "").get(f"{API}/openapi.json").json
+    assert found is not None and set(found["paths"]) == {f"{API}/openapi.json", f"{API}/status"}
+    assert (
+        "NetStatus" in found["components"]["schemas"] and "CreateBody" not in found["components"]["schemas"]
+    )
+    problem(client_of(app).get(f"{API}/roster"), "not_found")
+
+
+# -- the declarations, against the app
+
+
+def test_a_key_with_every_scope_but_one_is_refused_there_and_with_that_one_alone_let_in(
+    app: ShardApp,
+) -> None:
+    everything = app.shard.plugins.all_scopes
+    clients: dict[str, tuple[FlaskClient, FlaskClient]] = {}
+    for (method, path), route in declared(app).items():
+        if route.scope == PUBLIC or path.endswith("/stream"):
+            continue
+        if route.scope not in clients:
+            clients[route.scope] = client_of(app, *(everything - {route.scope})), client_of(app, route.scope)
+        without, alone = clients[route.scope]
+        address = path.replace("{ref}", "9")
+        refused = problem(without.open(address, method=method), "missing_scope")
+        assert route.scope in refused["error"]
+        assert alone.open(address, method=method).status_code not in (401, 403)
+
+
+def test_public_calls_need_no_key_and_mind_no_wrong_one(app: ShardApp) -> None:
+    for path in (f"{API}/openapi.json", "/health", "/ready"):
+        for secret in ("", "scok_wrong"):
+            assert client_with(app, secret).get(path).status_code == 200
