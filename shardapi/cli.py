@@ -469,7 +469,9 @@ def demo(operators: int, seed: int | None, bind: str, data_dir: Path | None) -> 
 
 @main.command()
 @click.option("--url", required=True, metavar="URL", help="The shard, such as http://127.0.0.1:25588.")
-@click.option("--script", "path", required=True, type=click.Path(path_type=Path), metavar="FILE")
+@click.option(
+    "--script", "path", required=True, type=click.Path(path_type=Path), metavar="FILE", help="What they do."
+)
 @click.option(
     "--seed", type=int, metavar="N", help="Of all that the script leaves open (default: the script's)."
 )
