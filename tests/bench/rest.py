@@ -129,6 +129,9 @@ def measure(servers: list[Server], options: argparse.Namespace) -> dict[str, lis
         turn = number % len(servers)
         for server in servers[turn:] + servers[:turn]:
             loads[server.name].append(in_peace(server, options))
+    worst = max(load.others for rounds in loads.values() for load in rounds)
+    if worst > PEACE:
+        print(f"# disturbed: other processes took up to {worst:.0%} of the cores; trust no verdict below")
     return loads
 
 

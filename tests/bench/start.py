@@ -22,10 +22,13 @@ def serve(data: Path, log: Path) -> Server:
 
 def starts(folder: Path, runs: int, *, fresh: bool) -> list[float]:
     """Seconds to the first 200, each on an empty folder or all on the one that an earlier start filled."""
-    taken = []
+    taken, cpu = [], []
     for number in range(runs + 1):
         with serve(folder / (f"fresh-{number}" if fresh else "data"), folder / "log") as server:
             taken.append(server.seconds_to_first_answer)
+            cpu.append(server.cpu_seconds())
+    what = "fresh" if fresh else "again"
+    print(f"# {what}: {min(taken[1:]):.3f} to {max(taken[1:]):.3f} s, CPU {statistics.median(cpu[1:]):.3f} s")
     return taken[1:]
 
 
@@ -87,8 +90,6 @@ def main() -> int:
         again = starts(folder, options.runs, fresh=False)
         fresh = starts(folder, options.runs, fresh=True)
         proportional, alone = idle(folder, options.calm)
-    for what, taken in (("again", again), ("fresh", fresh)):
-        print(f"# {what}: {min(taken):.3f} to {max(taken):.3f} s")
     return report(
         [
             at_most("start/again-s", statistics.median(again), SECONDS),
