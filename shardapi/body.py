@@ -19,6 +19,7 @@ from .errors import (
 
 MOST_BYTES = 512 * 1024
 SECONDS = 10.0
+MOST_TO_LOOK_AT_TWICE = 64 * 1024
 
 
 def read(environ: dict[str, Any]) -> bytes:
@@ -74,7 +75,12 @@ def _too_large() -> ApiError:
 def decode(data: bytes, decoder: "msgspec.json.Decoder[Any]", content_type: str) -> Any:
     """The body as its type. Raises malformed_json, invalid_value; no body at all stands for {}."""
     try:
-        return decoder.decode(data.strip() and data or b"{}")
+        try:
+            return decoder.decode(data.strip() and data or b"{}")
+        except msgspec.ValidationError as error:
+            if "got `float`" not in str(error) or len(data) > MOST_TO_LOOK_AT_TWICE:
+                raise
+            return msgspec.convert(_whole(msgspec.json.decode(data)), decoder.type)
     except msgspec.ValidationError as error:
         raise invalid(error, "body") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -83,6 +89,18 @@ def decode(data: bytes, decoder: "msgspec.json.Decoder[Any]", content_type: str)
             hint = f'The body is read as JSON whatever its content type, which is "{content_type[:80]}".'
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise MALFORMED_JSON(f"The body is not valid JSON: {reason}.", hint=hint) from None
+
+
+def _whole(value: Any) -> Any:
+    """The value with 3 for 3.0: JSON has one kind of number, and some languages write all of them so."""
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case dict():
+            return {name: _whole(one) for name, one in value.items()}
+        case list():
+            return [_whole(one) for one in value]
+    return value
 
 
 def invalid(error: msgspec.ValidationError, place: str) -> ApiError:

@@ -59,7 +59,7 @@ class Dispatcher:
         self.adapter = app.url_map.bind("shard")
         process = secrets.token_hex(6)
         self._request_ids = (f"{process}{number:x}" for number in itertools.count(0x1000))
-        self._plain: dict[tuple[str, str], Route] = {}
+        self._plain = _without_parameters(self.routes.values())
         self._hosts = _own_hosts(self.shard.config.server.public_url)
         self._proxies = [ip_network(one, strict=False) for one in self.shard.config.server.trusted_proxies]
 
@@ -114,7 +114,8 @@ class Dispatcher:
         method: str = environ["REQUEST_METHOD"]
         if self._hosts and environ.get("HTTP_HOST", "").lower() not in self._hosts and path != "/health":
             raise FOREIGN_HOST("This shard is not served under that host name.")
-        route = self._plain.get((method, path))
+        here = self._plain.get(path, {})
+        route = here.get(method)
         if route is not None:
             call.route = route
             return route
@@ -125,18 +126,15 @@ class Dispatcher:
                 raise NoRoute  # werkzeug would take the slashes together
             rule, call.path_args = self.adapter.match(path, method, return_rule=True)
         except MethodNotAllowed as error:
-            allowed = ", ".join(sorted(error.valid_methods or ()))
-            raise METHOD_NOT_ALLOWED(
-                f"{method} is not possible here.", hint=f"Use {allowed}.", headers=(("Allow", allowed),)
-            ) from None
+            raise _not_allowed(method, here or error.valid_methods or ()) from None
         except NoRoute:
             raise NOT_FOUND(
                 "There is nothing at this address.", hint="GET /api/v1/openapi.json lists what there is."
             ) from None
-        route = call.route = self.routes.get(rule.endpoint)
-        if route is not None and rule.rule == path and not call.path_args:
-            self._plain[method, path] = route
-        return route
+        if here and call.path_args:  # a path that is declared as it stands is no value of another's parameter
+            raise _not_allowed(method, here)
+        call.route = self.routes.get(rule.endpoint)
+        return call.route
 
     def _admit(self, call: Call, route: Route) -> None:
         secret = auth.bearer(call.environ.get("HTTP_AUTHORIZATION"))
@@ -244,3 +242,22 @@ def _own_hosts(public_url: str) -> frozenset[str]:
     port = {"http": ":80", "https": ":443"}.get(url.scheme, "")
     bare = url.netloc.removesuffix(port)
     return frozenset((url.netloc, bare, bare + port)) if bare else frozenset()
+
+
+def _without_parameters(routes: Iterable[Route]) -> dict[str, dict[str, Route]]:
+    """The routes whose path has no parameters, by path and method."""
+    found: dict[str, dict[str, Route]] = {}
+    for route in routes:
+        if "<" not in route.rule:
+            here = found.setdefault(route.rule, {})
+            here[route.method] = route
+            if route.method == "GET":
+                here["HEAD"] = route
+    return found
+
+
+def _not_allowed(method: str, methods: Iterable[str]) -> ApiError:
+    allowed = ", ".join(sorted(methods))
+    return METHOD_NOT_ALLOWED(
+        f"{method} is not possible here.", hint=f"Use {allowed}.", headers=(("Allow", allowed),)
+    )
