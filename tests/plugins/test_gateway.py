@@ -3,42 +3,21 @@
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from itertools import count
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
 
 import pytest
 from flask.testing import FlaskClient
+from gateways import GUILD, SECRET, Connect, Join, Tail, connected, receive, refused, served, token
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection
-from websockets.sync.client import connect as open_socket
 
 from shardapi.auth import mint_secret
 from shardapi.errors import ApiError
 from shardapi.testing import Operator, Server
 from shardapi.tokens import Tokens
 from shardapi_gateway.handshake import check_origin
-
-GUILD = "424242"
-SECRET = "a-secret-for-the-tests-of-the-gateway"
-Join = Callable[..., Operator]
-Connect = Callable[..., ClientConnection]
-numbers = count(1)
-
-
-@contextmanager
-def served(folder: Path, **settings: str) -> Iterator[Server]:
-    """A shard whose guild and secret are known, so that tokens can be made here."""
-    known = {"GUILD__ID": GUILD, "SIGNING_SECRET": SECRET, "LIMITS__DEFAULT": "1000000/minute"}
-    server = Server(folder, {f"SHARDAPI_{name}": value for name, value in {**known, **settings}.items()})
-    try:
-        yield server.start()
-    finally:
-        server.kill()
 
 
 @pytest.fixture(scope="module")
@@ -58,114 +37,6 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     settings = {"LIMITS__AUTH_FAILURES": "1/hour", "PLUGINS__GATEWAY__HEARTBEAT_SECONDS": "0.1"}
     with served(tmp_path_factory.mktemp("impatient"), **settings) as server:
         yield server
-
-
-def token(
-    user: str, name: str = "Ann", roles: Sequence[str] = (), guild: str = GUILD, days: float = 1
-) -> str:
-    """An operator token as central makes it."""
-    now = int(time.time())
-    said = {"userId": user, "displayName": name, "roles": list(roles), "guildId": guild, "iat": now}
-    return Tokens([SECRET]).sign("operator", {**said, "exp": now + int(days * 86400)})
-
-
-@pytest.fixture
-def user() -> str:
-    """A user nobody else uses."""
-    return f"user-{next(numbers)}"
-
-
-@pytest.fixture
-def connect(shard: Server) -> Iterator[Connect]:
-    """Opens sockets that do not join."""
-    with ExitStack() as opened:
-
-        def connect_one(
-            shown: str = "", query: str = "", server: Server = shard, **options: Any
-        ) -> ClientConnection:
-            headers = {"Authorization": f"Bearer {shown}"} if shown else {}
-            address = server.url.replace("http", "ws", 1) + "/ws" + query
-            socket: ClientConnection = opened.enter_context(
-                open_socket(address, additional_headers=headers, proxy=None, **options)
-            )
-            return socket
-
-        yield connect_one
-
-
-@pytest.fixture
-def join(shard: Server) -> Iterator[Join]:
-    """Connects operators that join."""
-    joined: list[Operator] = []
-
-    def join_one(user: str, name: str = "Ann", roles: Sequence[str] = (), server: Server = shard) -> Operator:
-        joined.append(Operator(server.url, token(user, name, roles), GUILD).join())
-        return joined[-1]
-
-    yield join_one
-    for one in joined:
-        one.close()
-
-
-@pytest.fixture
-def net(shard: Server) -> Iterator[dict[str, Any]]:
-    """A net, and the operation open."""
-    shard.post("/operation", {"open": True})
-    made = shard.net()
-    yield made
-    shard.delete(f"/nets/{made['netUid']}")
-
-
-class Tail:
-    """The event stream from now on, as far as it is about one user."""
-
-    def __init__(self, shard: Server, user: str) -> None:
-        self.user = user
-        headers = {"Authorization": f"Bearer {shard.key()}"}
-        self.answer = urlopen(Request(shard.url + "/api/v1/stream", headers=headers), timeout=5)
-        assert self.answer.readline().startswith(b":")
-
-    def types(self, count: int) -> list[str]:
-        """The types of the next events about the user."""
-        return [self._next()["type"] for _ in range(count)]
-
-    def expect(self, kind: str) -> dict[str, Any]:
-        """The data of the user's next event of this type."""
-        while (event := self._next())["type"] != kind:
-            pass
-        data: dict[str, Any] = event["data"]
-        return data
-
-    def _next(self) -> dict[str, Any]:
-        while True:
-            line = self.answer.readline()
-            assert line, "the stream was closed"
-            if line.startswith(b"data: "):
-                event: dict[str, Any] = json.loads(line[6:])
-                if event["data"].get("userId") == self.user:
-                    return event
-
-    def close(self) -> None:
-        self.answer.close()
-
-
-@pytest.fixture
-def tail(shard: Server, user: str) -> Iterator[Tail]:
-    """What the log tells of `user`."""
-    opened = Tail(shard, user)
-    yield opened
-    opened.close()
-
-
-def receive(socket: ClientConnection) -> dict[str, Any]:
-    message: dict[str, Any] = json.loads(socket.recv(5))
-    return message
-
-
-def refused(refusal: pytest.ExceptionInfo[InvalidStatus]) -> tuple[int, str]:
-    """Status and code of a refused upgrade."""
-    answer = refusal.value.response
-    return answer.status_code, json.loads(bytes(answer.body))["code"]
 
 
 # -- the upgrade
@@ -695,11 +566,6 @@ def test_who_does_not_read_is_dropped_and_others_hear_all(
             if number % 20 == 0 and user not in connected(shard):
                 break
         assert tail.expect("user.left")["reason"] == "slow"
-
-
-def connected(shard: Server) -> list[str]:
-    """Ids of the users on the roster."""
-    return [one["userId"] for one in shard.get("/roster").json()["operators"]]
 
 
 def masked(message: dict[str, Any]) -> bytes:
