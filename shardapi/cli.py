@@ -308,9 +308,10 @@ def operator_token(
 @as_json
 @with_config
 def revoke_operator(settings: Config, user_id: str, as_json: bool) -> None:
-    """Refuse the tokens that USER_ID, or everyone, has now; their sockets are closed within a second.
+    """Refuse the tokens that USER_ID, or everyone, has now.
 
-    A token made afterwards is good. Service keys end with `shardapi keys revoke`.
+    A running server closes their sockets within a second. A token made afterwards is good. Service keys end with
+    `shardapi keys revoke`.
     """
     from .operators import EVERYONE
 
@@ -327,7 +328,10 @@ def revoke_operator(settings: Config, user_id: str, as_json: bool) -> None:
 @as_json
 @with_config
 def list_operators(settings: Config, as_json: bool) -> None:
-    """List who is connected, the first to join first; nobody is while no server runs."""
+    """List who is connected, the first to join first.
+
+    Reads the store, so it asks no server; while none runs, nobody is connected.
+    """
     with opened(settings) as app:
         found = app.shard.operators.connected()
         names = {uid: net.name for uid, net in app.shard.guild.nets.items()}
