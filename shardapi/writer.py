@@ -11,6 +11,7 @@ from typing import Any
 
 import gevent
 import gevent.event
+import gevent.lock
 from msgspec.structs import replace
 
 from . import clock
@@ -110,6 +111,7 @@ class Writer:
         self._done = gevent.event.Event()
         self._wake = gevent.event.Event()
         self._task: gevent.Greenlet | None = None
+        self._turn = gevent.lock.RLock()  # a state read beside a commit would be the one before it
         self._data_version = 0
         self._last_number: int = store.execute(_last_number)
 
@@ -165,7 +167,8 @@ class Writer:
             batch, self._queue = self._queue, []
             held, self._held = self._held, []
             done, self._done = self._done, gevent.event.Event()
-            self._commit(batch, held)
+            with self._turn:
+                self._commit(batch, held)
             done.set()
             if self._held:
                 gevent.sleep(RETRY_SECONDS if self.troubled else 0)
@@ -286,15 +289,16 @@ class Writer:
 
     def refresh(self) -> None:
         """Read the guild and the log again, because another process may have written."""
-        before = self.guild
-        self.guild = self.store.read(lambda: load_guild(self.log.guild_id))
-        self._last_number = self.store.execute(_last_number)
-        self.log.catch_up()
-        if self.guild.version != before.version:
-            for change in self.on_change:
-                change(before, self.guild)
-        for react in self.on_foreign:
-            react()
+        with self._turn:
+            before = self.guild
+            self.guild = self.store.read(lambda: load_guild(self.log.guild_id))
+            self._last_number = self.store.execute(_last_number)
+            self.log.catch_up()
+            if self.guild.version != before.version:
+                for change in self.on_change:
+                    change(before, self.guild)
+            for react in self.on_foreign:
+                react()
 
     def stop(self) -> None:
         """End the writer; whoever still waits would wait for ever."""

@@ -1,6 +1,7 @@
 """The writer: group commit in order, failures that touch nobody else, and other processes on the same store."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -336,3 +337,20 @@ def test_two_processes_that_write_at_once_lose_nothing(shard: Shard, other: Shar
     assert shard.guild == other.guild and shard.guild.version == 20
     assert sorted(net.slot for net in shard.guild.nets.values()) == list(range(1, 21))
     assert len(shard.events.page(0, 2**62)) == 20
+
+
+def test_looking_abroad_beside_a_commit_does_not_bring_back_the_state_before_it(
+    shard: Shard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(guild_id: str) -> Any:
+        guild = load_guild(guild_id)
+        time.sleep(0.05)
+        return guild
+
+    shard.central.submit([CreateNet(uid="net_a", name="A")])
+    monkeypatch.setattr(writer, "load_guild", slowly)
+    looking = spawned(shard.writer.refresh)
+    gevent.sleep(0.01)
+    shard.central.submit([SetOperation(open=True)])
+    looking.get(timeout=5)
+    assert shard.guild.operation_open and shard.guild.version == 2
