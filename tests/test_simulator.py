@@ -1,5 +1,6 @@
 """Simulated operators: what a script stands for, that a seed decides it all, and that a real shard agrees."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from shardapi.radio import Refused
 from shardapi.rehearsal import Rehearsal
 from shardapi.scene import Scene
 from shardapi.script import ScriptError, parse
+from shardapi.simulator import Done, Simulator
 from shardapi.testing import Server
 
 Play = Callable[..., Rehearsal]
@@ -298,6 +300,27 @@ def test_a_refused_step_is_told_and_the_rest_goes_on(
     assert refusals[0] == refusals[-1] == ""
     with pytest.raises(Refused, match="viper could not key Strike"):
         done.wait()
+
+
+@pytest.mark.parametrize("return_home", [True, False])
+def test_who_is_thrown_out_comes_back_only_where_that_is_wanted(
+    shard: Server, net: dict[str, Any], return_home: bool
+) -> None:
+    token = shard.command("operators", "token", "viper", "--name", "Viper")["token"]
+    refusals = []
+
+    def told(done: Done) -> None:
+        refusals.append(done.refused)
+        if done.step.do == "join":
+            shard.post("/assignments", {"userId": "viper", "netUid": net["netUid"]})
+            assert shard.post("/clients/disconnect", {"userId": "viper"}).status_code == 200
+
+    script = parse(
+        'steps = [{at = 0, join = "viper"}, {at = 0.2, talk = "viper", net = "Strike", seconds = 0.1}]' + CAST
+    )
+    simulator = Simulator(shard.url, {"viper": token}, told=told, return_home=return_home)
+    asyncio.run(simulator.run(script.plan()))
+    assert refusals == ["", *[("" if return_home else "viper is not on the air")] * 2]
 
 
 def test_a_seed_of_the_fixture_wins_over_the_scripts(simulator: Play) -> None:

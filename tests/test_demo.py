@@ -1,0 +1,243 @@
+"""The demo as an owner starts it: alive at once, and gone without a trace."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from shardapi.testing import STOP_SECONDS, Failed
+
+ALIVE_SECONDS = 3.0
+TRIES_ON_A_BUSY_MACHINE = 3
+Start = Callable[..., "Demo"]
+
+
+class Demo:
+    """A running demo, with its address and key as it printed them."""
+
+    def __init__(self, home: Path, *arguments: str) -> None:
+        self.home = home
+        self.began = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "shardapi", "demo", "--bind", "127.0.0.1:0", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TMPDIR": str(home)},
+            start_new_session=True,
+        )
+        self.said = ""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.said += line
+            if "Ctrl-C" in line:
+                break
+        found = re.search(r'curl -H "Authorization: Bearer (\S+)" (http://[^/]+)', self.said)
+        if found is None:
+            raise Failed(self.process.communicate()[1])
+        self.key, self.url = found.groups()
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        """One call with the key that was printed."""
+        headers = {"Authorization": f"Bearer {self.key}"}
+        return requests.get(f"{self.url}/api/v1{path}", headers=headers, timeout=10, **options)
+
+    def wait(self, condition: Callable[[], Any], seconds: float = 10.0) -> float:
+        """Ask until it is so; returns the seconds since the start."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise Failed(f"not within {seconds} s: {condition}")
+            time.sleep(0.02)
+        return time.monotonic() - self.began
+
+    @property
+    def family(self) -> list[int]:
+        """The processes it has begun, their children too."""
+        return descendants(self.process.pid)
+
+    def end(self) -> str:
+        """Terminate it; returns what it had to complain of."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            return self.process.communicate(timeout=STOP_SECONDS)[1]
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    def kill(self) -> None:
+        """SIGKILL: it has no chance to tidy up."""
+        self.process.kill()
+        self.process.communicate()
+
+
+def descendants(pid: int) -> list[int]:
+    """All children of a process and theirs."""
+    try:
+        children = [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+    return [one for child in children for one in (child, *descendants(child))]
+
+
+def alive(pids: list[int]) -> list[int]:
+    """Those that run."""
+    return [pid for pid in pids if Path(f"/proc/{pid}/stat").exists() and "Z" not in state(pid)]
+
+
+def state(pid: int) -> str:
+    """R, S, Z, … or "Z" for one that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+def events(stream: requests.Response) -> Iterator[dict[str, Any]]:
+    """What a stream says."""
+    for line in stream.iter_lines():
+        if line.startswith(b"data: "):
+            yield json.loads(line[6:])
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts demos: call it with arguments; they end with the test."""
+    started: list[Demo] = []
+
+    def begin(*arguments: str) -> Demo:
+        started.append(Demo(tmp_path, *arguments))
+        return started[-1]
+
+    yield begin
+    for demo in started:
+        demo.end()
+
+
+def test_status_roster_and_stream_are_alive_within_three_seconds(
+    start: Start, figure: Callable[[str, float, str], None]
+) -> None:
+    took = [seconds_to_life(start())]
+    while took[-1] > ALIVE_SECONDS and len(took) < TRIES_ON_A_BUSY_MACHINE:
+        took.append(seconds_to_life(start()))
+    figure("demo-alive-seconds", min(took), f"<= {ALIVE_SECONDS:g}")
+
+
+def seconds_to_life(demo: Demo) -> float:
+    """Seconds from the start until someone is heard on the stream, and the status and the roster are full."""
+    with demo.get("/stream?types=ptt.*", stream=True) as stream:
+        next(event for event in events(stream) if event["type"] == "ptt.start")
+    status, operators = demo.get("/status").json(), demo.get("/roster").json()["operators"]
+    seconds = time.monotonic() - demo.began
+    assert status["operationOpen"] and status["connected"] > 2 and len(status["nets"]) == 6
+    assert len(operators) > 2
+    assert all(one["nets"] and one["displayName"] for one in operators)
+    demo.end()
+    return seconds
+
+
+def test_operators_come_talk_and_move(start: Start) -> None:
+    demo = start("--seed", "4", "--operators", "12")
+    wanted = {"user.joined", "ptt.start", "ptt.stop", "assignments.changed"}
+    seen: set[str] = set()
+    with demo.get("/stream", stream=True) as stream:
+        for event in events(stream):
+            seen.add(event["type"])
+            if wanted <= seen:
+                break
+            assert time.monotonic() - demo.began < 40, seen
+    assert 8 <= demo.get("/status").json()["connected"] <= 12
+
+
+def test_what_is_printed_works(start: Start) -> None:
+    demo = start("--operators", "1")
+    url = re.search(r"^  (http\S+)$", demo.said, re.M)
+    assert url is not None and requests.get(url[1], timeout=10).json()["openapi"].startswith("3.1")
+    tail = re.search(r"^  shardapi (tail .*)$", demo.said, re.M)
+    assert tail is not None
+    demo.wait(lambda: demo.get("/roster").json()["operators"])
+    call = [sys.executable, "-m", "shardapi", *tail[1].split(), "--no-follow"]
+    said = subprocess.run(call, capture_output=True, text=True, timeout=60).stdout
+    assert "Anvil 1" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_all_of_it(start: Start, number: signal.Signals, tmp_path: Path) -> None:
+    demo = start("--operators", "5")
+    demo.wait(lambda: demo.get("/roster").json()["operators"])
+    family = demo.family
+    assert len(family) == 2
+    assert [path.name.startswith("shardapi-demo-") for path in tmp_path.iterdir()] == [True]
+    demo.process.send_signal(number)
+    _, errors = demo.process.communicate(timeout=STOP_SECONDS)
+    assert (demo.process.returncode, errors) == (0, "")
+    assert alive(family) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_on_a_terminal_reaches_the_whole_group_and_may_be_pressed_twice(start: Start) -> None:
+    demo = start()
+    demo.wait(lambda: demo.get("/roster").json()["operators"])
+    family = demo.family
+    os.killpg(demo.process.pid, signal.SIGINT)
+    os.killpg(demo.process.pid, signal.SIGINT)
+    _, errors = demo.process.communicate(timeout=STOP_SECONDS)
+    assert (demo.process.returncode, errors) == (0, "")
+    assert alive(family) == []
+
+
+def test_a_killed_demo_leaves_no_process(start: Start) -> None:
+    demo = start("--operators", "2")
+    family = demo.family
+    demo.kill()
+    demo.wait(lambda: not alive(family), STOP_SECONDS)
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.2, 0.35, 0.5, 0.65])
+def test_a_signal_while_it_starts_ends_it_too(seconds: float, tmp_path: Path) -> None:
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    call = [sys.executable, "-m", "shardapi", "demo", "--bind", "127.0.0.1:0"]
+    with subprocess.Popen(call, stdout=subprocess.DEVNULL, env=environ, start_new_session=True) as process:
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            family = descendants(process.pid)
+            process.terminate()
+            assert process.wait(STOP_SECONDS) in (0, -signal.SIGTERM)
+            deadline = time.monotonic() + STOP_SECONDS
+            while alive(family):
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_given_folder_is_kept_and_used_again(start: Start, tmp_path: Path) -> None:
+    uids = []
+    for _ in range(2):
+        demo = start("--operators", "6", "--data-dir", str(tmp_path / "data"))
+        demo.wait(lambda demo=demo: len(demo.get("/roster").json()["operators"]) >= 4)  # type: ignore[misc]
+        uids.append([net["uid"] for net in demo.get("/status").json()["nets"]])
+        demo.end()
+    assert uids[0] == uids[1] and len(uids[0]) == 6
+    assert (tmp_path / "data" / "shard.sqlite3").exists()
+
+
+def test_a_taken_port_is_told_in_one_line(start: Start, tmp_path: Path) -> None:
+    demo = start("--operators", "1")
+    environ = {**os.environ, "TMPDIR": str(tmp_path / "other")}
+    (tmp_path / "other").mkdir()
+    call = [sys.executable, "-m", "shardapi", "demo", "--bind", demo.url.removeprefix("http://")]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=60, env=environ)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: cannot listen on 127.0.0.1:") and done.stderr.count("\n") == 1
+    assert list((tmp_path / "other").iterdir()) == []
