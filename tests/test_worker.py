@@ -297,7 +297,7 @@ ANSWERS: list[tuple[str, str, list[tuple[str, str]], list[bytes], int]] = [
     ("GET", "200 OK", TEN, [], 1),
     ("GET", "200 OK", [("Content-Length", "0")], [b""], 1),
     ("GET", "200 OK", [("X-A", "b")], [b"no length"], 3),
-    ("GET", "200 OK", [("Connection", "close"), ("Server", "mine"), *TEN], [b"0123456789"], 1),
+    ("GET", "200 OK", [("Server", "mine"), *TEN], [b"0123456789"], 1),
     ("GET", "101 Switching", [("Connection", "upgrade"), ("Upgrade", "websocket")], [], 1),
     ("HEAD", "200 OK", TEN, [], 1),
     ("HEAD", "200 OK", TEN, [b"0123456789"], 1),
@@ -314,6 +314,11 @@ def test_an_answer_is_gunicorns_own_in_fewer_sends(
         ours = respond(Answer, method, status, headers, pieces)
         assert b"".join(ours) == b"".join(respond(wsgi.Response, method, status, headers, pieces))
         assert len(ours) == sends
+
+
+def test_an_application_may_close_its_connection() -> None:
+    (sent,) = respond(Answer, "GET", "200 OK", [("Connection", "close"), *TEN], [b"0123456789"])
+    assert b"\r\nConnection: close\r\n" in sent
 
 
 @pytest.mark.parametrize(
