@@ -58,7 +58,7 @@ def said(answer: TestResponse) -> dict[str, Any]:
     """The JSON of an answer that must be a success."""
     assert answer.status_code == 200, answer.text
     assert answer.content_type == "application/json"
-    found: dict[str, Any] = answer.json
+    found: dict[str, Any] = answer.get_json()
     assert found["ok"] is True and found["guildId"]
     return found
 
@@ -66,7 +66,7 @@ def said(answer: TestResponse) -> dict[str, Any]:
 def problem(answer: TestResponse, code: str) -> dict[str, Any]:
     """The JSON of an answer that must be this error, in the shape every error has."""
     assert answer.content_type == "application/problem+json", answer.text
-    found: dict[str, Any] = answer.json
+    found: dict[str, Any] = answer.get_json()
     kind = CODES[code]
     assert (found["code"], found["status"], answer.status_code) == (code, kind.status, kind.status), found
     assert found["ok"] is False and found["title"] == kind.title

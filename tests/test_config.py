@@ -133,7 +133,7 @@ def test_an_unknown_key_in_the_file_is_an_error_that_names_it(tmp_path: Path, te
 
 @pytest.mark.parametrize("name", ["COLOUR", "SERVER__PORT", "SERVERBIND"])
 def test_an_unknown_variable_is_an_error_that_names_it(name: str) -> None:
-    assert f"SHARDAPI_{name}" in refused(**{name: "1"})
+    assert f"SHARDAPI_{name}" in refused(None, **{name: "1"})
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import gevent
 import pytest
 
-from shardapi import ShardApp, eventlog
+from shardapi import ShardApp, clock
 from shardapi.eventlog import EventLog, left_open
 from shardapi.events import Event, OperationChanged, PttStart, UserJoined, UserLeft
 from shardapi.store import rows
@@ -243,7 +243,7 @@ def test_events_are_kept_by_count(
 def test_events_are_kept_by_age(
     log: EventLog, append: Callable[..., list[int]], prune: Callable[[int, int], None]
 ) -> None:
-    now = eventlog.now()
+    now = clock.now()
     append(3, at=now - 25 * HOUR)
     kept = append(2, at=now - 23 * HOUR)
     prune(24, 1000)
@@ -328,7 +328,7 @@ def test_a_place_kept_in_a_write_that_fails_is_not_kept(
 
 
 def test_joins_and_transmissions_without_their_end_are_left_open_by_a_crash(app: ShardApp) -> None:
-    shard, now = app.shard, eventlog.now()
+    shard, now = app.shard, clock.now()
     shard.writer.append([joined("1"), joined("2"), keyed_up("2", now - 5000), joined("3")])
     shard.writer.append([left("1"), left("3"), joined("3")])
     events = shard.store.read(lambda: left_open(shard.guild_id))

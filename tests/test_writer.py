@@ -149,6 +149,12 @@ def test_a_function_returns_its_result_or_what_was_made_of_it(shard: Shard) -> N
 # -- failures
 
 
+class BrokenDisk(peewee.OperationalError):
+    """An I/O error as SQLite's driver raises it."""
+
+    sqlite_errorcode = 10
+
+
 def fails() -> None:
     add("half")
     raise LookupError("mine")
@@ -257,9 +263,7 @@ def test_an_io_error_is_uncertain_and_ends_the_worker(shard: Shard) -> None:
     shard.writer.on_uncertain = lambda: ended.append(True)
 
     def breaks() -> None:
-        error = peewee.OperationalError("disk I/O error")
-        error.sqlite_errorcode = 10
-        raise error
+        raise BrokenDisk
 
     with pytest.raises(ApiError) as caught:
         shard.writer.write(breaks)

@@ -301,8 +301,8 @@ def item(user: str, net: Any, **more: Any) -> dict[str, Any]:
 
 
 def test_an_empty_bulk_is_refused(client: FlaskClient) -> None:
-    for sent in ({"assignments": []}, {}):
-        problem(client.post(BULK, json=sent), "invalid_value")
+    problem(client.post(BULK, json={"assignments": []}), "invalid_value")
+    problem(client.post(BULK, json={}), "invalid_value")
 
 
 @pytest.mark.parametrize("count", [1, 200])

@@ -76,11 +76,14 @@ def test_a_stale_slot_hits_nobody_as_long_as_others_are_free(make_app: Callable[
     problem(client.post(NETS, json={"name": "N"}), "no_free_slot")
 
 
-@pytest.mark.parametrize("by", ["netUid", "netId", "both"])
-def test_a_net_is_renamed_by_uid_by_slot_or_by_both(app: ShardApp, client: FlaskClient, by: str) -> None:
+@pytest.mark.parametrize("by", [["netUid"], ["netId"], ["netUid", "netId"]])
+def test_a_net_is_renamed_by_uid_by_slot_or_by_both(
+    app: ShardApp, client: FlaskClient, by: list[str]
+) -> None:
     uid = create(client)
-    refs = {"netUid": {"netUid": uid}, "netId": {"netId": 1}, "both": {"netUid": uid, "netId": 1}}
-    answer = said(client.post(f"{NETS}/rename", json={**refs[by], "name": " Air Wing "}))
+    refs = {"netUid": uid, "netId": 1}
+    body = {name: refs[name] for name in by} | {"name": " Air Wing "}
+    answer = said(client.post(f"{NETS}/rename", json=body))
     assert (answer["action"], answer["changed"], answer["version"]) == ("net.rename", True, 2)
     assert (answer["netId"], answer["netUid"], answer["name"]) == (1, uid, "Air Wing")
     assert told(app)[-1][1] == {

@@ -21,7 +21,7 @@ def document(app: ShardApp) -> dict[str, Any]:
     """The document as anyone reads it."""
     answer = client_with(app, "").get(f"{API}/openapi.json")
     assert answer.status_code == 200 and answer.content_type == "application/json"
-    found: dict[str, Any] = answer.json
+    found: dict[str, Any] = answer.get_json()
     return found
 
 
