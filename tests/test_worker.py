@@ -273,6 +273,10 @@ class Wire:
     def __init__(self) -> None:
         self.sent: list[bytes] = []
 
+    def send(self, data: bytes, flags: int, timeout: float) -> int:
+        self.sendall(data)
+        return len(data)
+
     def sendall(self, data: bytes) -> None:
         self.sent.append(bytes(data))
 
