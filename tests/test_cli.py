@@ -275,6 +275,11 @@ def test_every_command_has_a_help_and_takes_the_settings(words: tuple[str, ...])
     assert undescribed == []
 
 
+def test_every_command_that_an_owner_was_promised_is_there() -> None:
+    promised = ("serve", "keys create", "keys list", "keys revoke", "operators token", "plugins list")
+    assert {*promised, "openapi", "config check", "tail"} <= {" ".join(words) for words in ALL}
+
+
 def test_settings_come_from_the_named_file(tmp_path: Path) -> None:
     file = tmp_path / "shardapi.toml"
     file.write_text(f'data_dir = "{tmp_path / "there"}"\n[guild]\nid = "42"\n')
