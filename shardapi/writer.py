@@ -15,7 +15,7 @@ import gevent.lock
 from msgspec.structs import replace
 
 from . import clock
-from .errors import STORE_UNCERTAIN, ApiError
+from .errors import STORE_UNAVAILABLE, STORE_UNCERTAIN, ApiError
 from .eventlog import Batch, EventLog
 from .events import Event
 from .guild import Guild
@@ -193,7 +193,7 @@ class Writer:
                 draft, decided, written = self._attempt(jobs)
         if not isinstance(written, Exception):
             self._settle(draft, decided, written)
-        elif isinstance(written, ApiError) or len(jobs) == 1:
+        elif _store_failed(written) or len(jobs) == 1:
             self._give_up(decided, held, written)
         else:
             log.error("a write failed, so those beside it are made one by one", exc_info=written)
@@ -264,6 +264,7 @@ class Writer:
             job.failed()
         if not isinstance(error, ApiError):
             log.error("a write failed in an unforeseen way", exc_info=error)
+        if not _store_failed(error):
             return
         if not self.troubled:
             log.error("the store cannot write: %s", error)
@@ -273,7 +274,7 @@ class Writer:
         if excess > 0:
             self.dropped += excess
             del self._held[:excess]
-        if error.kind is STORE_UNCERTAIN:
+        if isinstance(error, ApiError) and error.kind is STORE_UNCERTAIN:
             self.on_uncertain()
 
     # -- other processes on the same store
@@ -305,6 +306,11 @@ class Writer:
         if self._task is not None:
             self._task.kill()
             self._task = None
+
+
+def _store_failed(error: Exception) -> bool:
+    """Whether it was the store that could not write, and not the job."""
+    return isinstance(error, ApiError) and error.kind in (STORE_UNAVAILABLE, STORE_UNCERTAIN)
 
 
 def _last_number() -> int:

@@ -12,7 +12,7 @@ import pytest
 
 from shardapi import ShardApp, writer
 from shardapi.commands import CreateNet, RemoveNet, RenameNet, SetOperation
-from shardapi.errors import ApiError
+from shardapi.errors import CONFLICT, ApiError
 from shardapi.eventlog import Logged
 from shardapi.events import Event, OperationChanged
 from shardapi.models import Audit, load_guild
@@ -201,6 +201,24 @@ def test_whatever_fails_in_a_write_fails_alone(shard: Shard, broken: Callable[[S
     assert names(shard) == ["a"] and list(shard.guild.nets) == ["net_a"]
     assert not shard.guild.operation_open and len(seen) == 2
     shard.writer.write(lambda: add("later"))
+
+
+def test_a_write_refused_while_it_is_recorded_is_refused_alone(shard: Shard) -> None:
+    def refuses(_: Any) -> None:
+        raise CONFLICT("Not like this.")
+
+    with held_up(shard):
+        greenlets = [
+            spawned(shard.writer.write, lambda: add("a")),
+            spawned(outcomes, lambda: shard.central.submit([SetOperation(open=True)], record=refuses)),
+            spawned(outcomes, lambda: shard.writer.write(lambda: add("half"), tell=refuses)),
+            spawned(shard.central.submit, [CreateNet(uid="net_a", name="A")]),
+        ]
+        gevent.sleep(0.005)
+    gevent.joinall(greenlets, raise_error=True, timeout=10)
+    assert [greenlets[place].value[0].kind for place in (1, 2)] == [CONFLICT, CONFLICT]
+    assert names(shard) == ["a"] and list(shard.guild.nets) == ["net_a"]
+    assert not shard.guild.operation_open and shard.writer.troubled == ""
 
 
 def test_a_refused_command_touches_nobody_else(shard: Shard) -> None:
