@@ -124,6 +124,8 @@ class Write:
         body = ENCODE(answer)
         many(INSERT, [row_of(self.call, 200, "")])
         if self.name:
+            if Idempotency.get_or_none(self._mine()) is not None:
+                raise _in_progress()  # another process has done it since `begin`
             row = (self.shard.guild_id, self.by, self.name, self._fingerprint, 200, body, clock.now())
             many("INSERT OR REPLACE INTO idempotency VALUES (?, ?, ?, ?, ?, ?, ?)", [row])
         return Rendered(body)
@@ -150,23 +152,23 @@ class Write:
         if who in running:
             if running[who] != self._fingerprint:
                 raise _mismatch()
-            raise IDEMPOTENCY_RUNNING(
-                "A request with this Idempotency-Key is in progress.", hint="Repeat it in a moment."
-            )
+            raise _in_progress()
         running[who] = self._fingerprint
         self._running = who
-        mine = (
-            (Idempotency.guild == self.shard.guild_id)
-            & (Idempotency.key_id == self.by)
-            & (Idempotency.name == self.name)
-            & (Idempotency.at > clock.now() - KEEP_MS)
-        )
-        row = self.shard.store.read(lambda: Idempotency.get_or_none(mine))
+        row = self.shard.store.read(lambda: Idempotency.get_or_none(self._mine()))
         if row is None:
             return None
         if bytes(row.fingerprint) != self._fingerprint:
             raise _mismatch()
         return Rendered(bytes(row.body), replayed=True)
+
+    def _mine(self) -> Any:
+        return (
+            (Idempotency.guild == self.shard.guild_id)
+            & (Idempotency.key_id == self.by)
+            & (Idempotency.name == self.name)
+            & (Idempotency.at > clock.now() - KEEP_MS)
+        )
 
     def end(self) -> None:
         """The request is over."""
@@ -179,6 +181,12 @@ class Write:
         parts = [self.shard.guild_id, self.by, call.environ["REQUEST_METHOD"], call.path]
         parts.append(call.environ.get("QUERY_STRING", ""))
         return hashlib.sha256(json.dumps(parts).encode() + call.data).digest()
+
+
+def _in_progress() -> Exception:
+    return IDEMPOTENCY_RUNNING(
+        "A request with this Idempotency-Key is in progress.", hint="Repeat it in a moment."
+    )
 
 
 def _mismatch() -> Exception:

@@ -6,7 +6,7 @@ from typing import Any
 
 import gevent
 import pytest
-from apps import API, client_of, problem, said
+from apps import API, client_of, client_with, problem, said
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -151,6 +151,25 @@ def test_a_run_in_progress_is_refused_until_it_is_over(app: ShardApp, client: Fl
         release.set()
     answer: TestResponse = first.get(timeout=10)
     assert client.post(NETS, json={"name": "Strike"}, headers=KEPT).data == answer.data
+
+
+def test_two_processes_do_the_same_request_once(
+    app: ShardApp, key: str, client: FlaskClient, make_app: Callable[..., ShardApp]
+) -> None:
+    successor, release = make_app(), threading.Event()
+    gevent.spawn(app.shard.store.execute, release.wait)
+    gevent.sleep(0)
+    first = gevent.spawn(client.post, NETS, json={"name": "Strike"}, headers=KEPT)
+    while not app.shard.running_writes:
+        gevent.sleep(0.001)
+    made = gevent.spawn(client_with(successor, key).post, NETS, json={"name": "Strike"}, headers=KEPT)
+    gevent.sleep(0.05)
+    release.set()
+    answers = [first.get(timeout=10), made.get(timeout=10)]
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
+    problem(next(answer for answer in answers if answer.status_code == 409), "idempotency_running")
+    again = client.post(NETS, json={"name": "Strike"}, headers=KEPT)
+    assert again.headers["Idempotent-Replayed"] == "true" and len(app.shard.guild.nets) == 1
 
 
 def test_an_idempotency_key_may_have_255_characters_and_no_more(client: FlaskClient) -> None:
