@@ -33,8 +33,8 @@ WRITE_PARAMETERS: list[dict[str, Any]] = [
     {
         "name": "If-Match",
         "in": "header",
-        "description": "The config version this write rests on, in quotes; another one is answered with 412.",
-        "schema": {"type": "string", "pattern": '^"[0-9]{1,15}"$'},
+        "description": "The config version this write rests on, in quotes; another one is answered with 412. * is any.",
+        "schema": {"type": "string", "anyOf": [{"enum": ["*"]}, {"pattern": '^"[0-9]{1,15}"$'}]},
     },
     {
         "name": "X-Audit-Log-Reason",
