@@ -1,7 +1,5 @@
 """The wall clock steps back and forth under a running shard: deadlines are absolute, spans are not its business."""
 
-import glob
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,44 +16,12 @@ from websockets.exceptions import InvalidStatus
 from shardapi.testing import Operator, Server
 
 from . import store
+from .clock import LIBRARY, Clock
 from .reader import Reader
 
-LIBRARY = "/usr/lib/*/faketime/libfaketimeMT.so.1"
 HOUR, DAY = 3600, 86400
 
 pytestmark = pytest.mark.debian(LIBRARY)
-
-
-class Clock:
-    """The wall clock that a server is told; its monotonic clock is the machine's."""
-
-    def __init__(self, file: Path) -> None:
-        self.file, self.offset = file, 0.0
-        self.set(0)
-
-    @property
-    def env(self) -> dict[str, str]:
-        """What makes a process believe it."""
-        path = os.pathsep.join([str(Path(__file__).with_name("faked")), os.environ.get("PYTHONPATH", "")])
-        return {
-            "PYTHONPATH": path.rstrip(os.pathsep),
-            "LD_PRELOAD": glob.glob(LIBRARY)[0],
-            "FAKETIME_TIMESTAMP_FILE": str(self.file),
-            "FAKETIME_NO_CACHE": "1",
-            "DONT_FAKE_MONOTONIC": "1",
-            "NO_FAKE_STAT": "1",
-        }
-
-    def set(self, seconds: float) -> None:
-        """Put it so far from the machine's."""
-        new = self.file.with_suffix(".new")
-        new.write_text(f"{seconds:+f}\n")
-        new.replace(self.file)
-        self.offset = seconds
-
-    def now(self) -> int:
-        """What it shows, in milliseconds."""
-        return int((time.time() + self.offset) * 1000)
 
 
 class Faked(NamedTuple):

@@ -10,6 +10,7 @@ from shardapi.testing import Operator, Server
 
 from . import store
 from .bots import Load
+from .clock import LIBRARY, Clock
 from .disk import Disk, failing
 from .reader import Reader
 
@@ -120,6 +121,36 @@ def test_full_disk_refuses_writes_and_nothing_else(start_shard: Callable[..., Se
     server.wait(lambda: audited(server, 503) >= 7, "the refusals to be in the audit")
     one.close()
     two.close()
+
+
+@pytest.mark.debian(LIBRARY)
+def test_temporary_assignment_is_over_at_its_end_though_that_cannot_be_written(
+    start_shard: Callable[..., Server], disk: Disk, tmp_path: Path
+) -> None:
+    clock = Clock(tmp_path / "clock")
+    server = start_shard(disk.path / "data", env={**LIMITS, **clock.env})
+    crew = Crew(server)
+    server.post("/assignments/temporary", {"userId": "3", **crew.net, "minutes": 10})
+    one, three = crew.enter(0), crew.enter(2)
+    three.send(type="ptt.start", **crew.net)
+    one.expect("ptt.start", userId="3")
+    server.wait(lambda: logged(server, "ptt.start"), "the log to tell it")
+    disk.fill()
+    server.wait(lambda: server.post("/nets", {"name": "Last"}).status_code == 503, "the disk to be full")
+    newest = store.newest(server.data_dir)
+    clock.set(660)
+    assert one.expect("ptt.stop", userId="3")["data"]["reason"] == "unassigned"
+    three.expect("config", assignments=[])
+    three.send(type="ptt.start", **crew.net)
+    assert three.expect("error")["code"] == "not_on_net"
+    entries = server.get("/assignments").json()["entries"]
+    assert {entry["userId"] for entry in entries} == {"1", "2"}
+    disk.free()
+    server.wait(lambda: store.newest(server.data_dir) >= newest + 2, "what was held to be logged")
+    told = [(event.type, event.data["userId"]) for event in store.events(server.data_dir, newest)]
+    assert told == [("ptt.stop", "3"), ("assignments.changed", "3")]
+    one.close()
+    three.close()
 
 
 def retried(server: Server, headers: dict[str, str]) -> Any:

@@ -1,0 +1,68 @@
+"""schemathesis against a live shard: what the OpenAPI document promises is what is answered, whatever is sent."""
+
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import WebSocketException
+
+from shardapi.testing import Operator, Server
+
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+EXAMPLES = {"ci": 10, "soak": 300}
+PHASES = "examples,coverage,fuzzing,stateful"
+
+
+@pytest.fixture
+def server(start_shard: Callable[..., Server]) -> Iterator[Server]:
+    """A shard without limits, and an operator who comes and goes: someone to disconnect, and news for the stream."""
+    unlimited = "1000000000/minute"
+    server = start_shard(
+        env={"SHARDAPI_LIMITS__DEFAULT": unlimited, "SHARDAPI_LIMITS__AUTH_FAILURES": unlimited}
+    )
+    said = server.command("operators", "token", "123456789012345678", "--name", "Ann")
+    ended = threading.Event()
+
+    def visit() -> None:
+        while not ended.wait(0.1):
+            with suppress(OSError, WebSocketException):
+                operator = Operator(server.url, said["token"], said["guildId"]).join()
+                ended.wait(0.3)
+                operator.close()
+
+    visitor = threading.Thread(target=visit)
+    visitor.start()
+    yield server
+    ended.set()
+    visitor.join()
+
+
+def test_no_answer_contradicts_the_document(
+    server: Server, size: str, figure: Callable[[str, float, str], None], tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG), "run"),
+            *("--checks", "all", "--phases", PHASES, "--max-examples", str(EXAMPLES[size])),
+            *("--header", f"Authorization: Bearer {server.key()}"),
+            f"{server.url}/api/v1/openapi.json",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    said = done.stdout + done.stderr
+    phases = re.findall(r"(\S+)\s+(Examples|Coverage|Fuzzing|Stateful)\n", said.partition("Test Phases")[2])
+    assert phases == [("✅", name) for name in ("Examples", "Coverage", "Fuzzing", "Stateful")], said[
+        -20_000:
+    ]
+    generated, passed = re.search(r"(\d+) generated, (\d+) passed", said).groups()
+    figure("schema.cases", int(generated), f">= {100 * EXAMPLES[size] // 10}")
+    figure("schema.failures", int(generated) - int(passed), "== 0")
+    assert done.returncode == 0, said[-20_000:]
+    assert "unforeseen" not in "\n".join(server.log)
