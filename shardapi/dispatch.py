@@ -145,13 +145,11 @@ class Dispatcher:
         call.key = key
         limit = self.shard.limit
         window = limit.window(key.id)
-        if route.scope not in key.scopes:
-            call.headers = limit.headers(window)
-            key.need(route.scope)
         if window.left <= 0:
             raise limit.refusal(window)
         window.left -= 1
         call.headers = limit.headers(window)
+        key.need(route.scope)
 
     # -- the view
 
@@ -187,7 +185,8 @@ class Dispatcher:
         if route.etag:
             tag = f'"{self.shard.guild.version}"'
             headers.append(("ETag", tag))
-            if tag in call.environ.get("HTTP_IF_NONE_MATCH", ""):
+            asked = call.environ.get("HTTP_IF_NONE_MATCH", "")
+            if tag in asked or asked.strip() == "*":
                 return None, 304, headers[1:], b""
         headers.append(("Content-Length", str(len(body))))
         return None, 200, headers, body
@@ -231,6 +230,7 @@ class Dispatcher:
             route.name if route is not None else "", status, (time.perf_counter() - began) * 1000
         )
         if call.key is None and code in (UNAUTHORIZED.code, RATE_LIMITED.code):
+            call.address = subnet(call.address)
             self.shard.audit.note_failure(call.address, row_of(call, status, code))
         elif call.key is not None and (code or call.write is None or not call.write.recorded):
             self.shard.audit.note(row_of(call, status, code))

@@ -12,6 +12,7 @@ from .models import Cursor
 from .store import Store, many, one, rows
 
 PAGE = 500
+HELD_HOURS, HELD_COUNT = 120, 1_000_000  # what a held cursor keeps at most
 
 
 class Logged(msgspec.Struct, frozen=True, gc=False):
@@ -143,27 +144,33 @@ class EventLog:
         return self.newest > after or bool(self._news.wait(timeout))
 
     def prune(self, keep_hours: int, keep_count: int) -> Callable[[], None]:
-        """What to run on the writing connection to forget old events; held cursors keep theirs."""
+        """What to run on the writing connection to forget old events; held cursors keep theirs, within bounds."""
 
         def forget() -> None:
-            cutoff = one(
-                "SELECT max(number) FROM event WHERE guild = ? AND (at < ? OR number <="
-                " (SELECT number FROM event WHERE guild = ? ORDER BY number DESC LIMIT 1 OFFSET ?))",
-                (self.guild_id, now() - keep_hours * 3_600_000, self.guild_id, keep_count),
-            )[0]
+            cutoff = self._behind(keep_hours, keep_count)
             held = one("SELECT min(number) FROM cursor WHERE guild = ? AND hold", (self.guild_id,))[0]
             if held is not None:
-                cutoff = min(cutoff or 0, held)
-            if cutoff:
-                many(
-                    "DELETE FROM event WHERE guild = ? AND number <= ?"
-                    " AND number NOT IN (SELECT number FROM open_event)",
-                    [(self.guild_id, cutoff)],
-                )
-                many("UPDATE guild SET pruned = max(pruned, ?) WHERE id = ?", [(cutoff, self.guild_id)])
-                self._read_bounds()
+                cutoff = max(min(cutoff, held), self._behind(HELD_HOURS, HELD_COUNT))
+            if not cutoff:
+                return
+            many(
+                "DELETE FROM event WHERE guild = ? AND number <= ?"
+                " AND number NOT IN (SELECT number FROM open_event)",
+                [(self.guild_id, cutoff)],
+            )
+            many("UPDATE guild SET pruned = max(pruned, ?) WHERE id = ?", [(cutoff, self.guild_id)])
+            self._read_bounds()
 
         return forget
+
+    def _behind(self, hours: int, count: int) -> int:
+        """The last number before the first event that is young enough, or before the last so many; 0 if none."""
+        fresh = one(
+            "SELECT min(number) FROM event WHERE guild = ? AND number > ? AND at >= ?",
+            (self.guild_id, self.oldest - 1, now() - hours * 3_600_000),
+        )[0]
+        behind = max(self.newest if fresh is None else fresh - 1, self.place_before_last(count))
+        return behind if behind >= self.oldest else 0
 
 
 class Follower:

@@ -163,6 +163,7 @@ class Plugins:
         """Register one plugin's routes. Raises ConfigError for a taken path or an unknown scope."""
         taken = {(route.method, route.rule): route for route in self.routes}
         for route in routes.declared:
+            route.plugin = plugin
             other = taken.get((route.method, route.rule))
             if other is not None:
                 raise ConfigError(f"plugin {plugin}: {route.method} {route.rule} is taken by {other.plugin}")
@@ -173,6 +174,12 @@ class Plugins:
                 self.scopes[route.scope] = known[route.scope]
         self.routes.extend(routes.declared)
         app.register_blueprint(routes)
+        served = {route.name for route in self.routes}
+        for rule in app.url_map.iter_rules():
+            if rule.endpoint not in served and not rule.endpoint.endswith(".static"):
+                raise ConfigError(
+                    f"plugin {plugin}: {rule.rule} was added without a declaration and its scope"
+                )
 
 
 def _loaded(candidate: _Candidate) -> Plugin:

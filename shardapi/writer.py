@@ -20,7 +20,7 @@ from .eventlog import Batch, EventLog
 from .events import Event
 from .guild import Guild
 from .models import load_guild, save_guild
-from .store import Store, database, one, translated
+from .store import Store, database, one, translated, unavailable
 
 log = logging.getLogger("shardapi.writer")
 
@@ -234,6 +234,8 @@ class Writer:
                 save_guild(draft.before, draft.guild)
             for job in jobs:
                 job.write(draft)
+                if not database.connection().in_transaction:
+                    raise unavailable("the disk is full")  # SQLite rolled back by itself, and the job hid it
             batch = Batch(self.log, self._last_number, draft.now)
             batch.add(draft.events)
             batch.save()

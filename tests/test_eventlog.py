@@ -254,12 +254,31 @@ def test_a_held_cursor_keeps_what_it_has_not_had(
     app: ShardApp, log: EventLog, append: Callable[..., list[int]], prune: Callable[[int, int], None]
 ) -> None:
     follower = log.follow("webhook", hold=True)
-    numbers = append(6, at=1)
+    numbers = append(6, at=clock.now() - 100 * HOUR)
     prune(1, 1)
     assert log.oldest == numbers[0]
     app.shard.writer.write(lambda: follower.done(numbers[2]))
     prune(1, 1)
     assert [one.number for one in log.page(0, 2**62)] == numbers[3:]
+
+
+def test_a_held_cursor_keeps_five_days_and_no_more(
+    log: EventLog, append: Callable[..., list[int]], prune: Callable[[int, int], None]
+) -> None:
+    follower = log.follow("webhook", hold=True)
+    append(3, at=clock.now() - 121 * HOUR)
+    kept = append(2, at=clock.now() - 119 * HOUR)
+    prune(1, 1)
+    assert [one.number for one in log.page(0, 2**62)] == kept
+    assert follower.missed
+
+
+def test_an_event_logged_while_the_clock_was_behind_takes_no_fresh_one_with_it(
+    log: EventLog, append: Callable[..., list[int]], prune: Callable[[int, int], None]
+) -> None:
+    kept = append(2) + append(1, at=1) + append(1)
+    prune(24, 1000)
+    assert [one.number for one in log.page(0, 2**62)] == kept
 
 
 def test_a_cursor_that_holds_nothing_keeps_nothing(

@@ -265,6 +265,7 @@ def test_what_is_known_already_is_not_sent_again(client: FlaskClient, tag: str) 
 
 @pytest.mark.parametrize("tag", ['"1"', "0", '"00"'])
 def test_what_is_not_known_is_sent(client: FlaskClient, tag: str) -> None:
+    assert client.get(f"{API}/features", headers={"If-None-Match": "*"}).status_code == 304
     said(client.get(f"{API}/features", headers={"If-None-Match": tag}))
 
 

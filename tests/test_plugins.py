@@ -1,0 +1,117 @@
+"""Plugins: found, chosen, attached; what one may not do stops the start and names it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shardapi import ShardApp, create_app
+from shardapi.config import Config, ConfigError, PluginSettings, load
+
+HELLO = '''
+import msgspec
+from shardapi import Answer, EventType, Routes, Shard, ShardApp, hookimpl
+
+hello = Routes("hello", "hello", scopes={"read:hello": "be greeted"})
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    greeting: str = "Hello"
+
+class Greeting(Answer, kw_only=True):
+    text: str
+
+class Greeted(msgspec.Struct):
+    text: str
+
+@hello.get("/hello", scope="read:hello")
+def read(shard: Shard) -> Greeting:
+    """Greet."""
+    return Greeting(text=shard.settings(Settings).greeting)
+
+@hookimpl
+def shardapi_blueprints(app: ShardApp) -> list[Routes]:
+    return [hello]
+
+@hookimpl
+def shardapi_events() -> list[EventType]:
+    return [EventType("hello.said", Greeted, "Somebody was greeted.")]
+'''
+
+MakeApp = Callable[..., ShardApp]
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> MakeApp:
+    """An app whose plugin folder holds files with these texts."""
+
+    def make(enabled: tuple[str, ...] | None = None, tables: object = None, **files: str) -> ShardApp:
+        folder = tmp_path / "plugins"
+        folder.mkdir(exist_ok=True)
+        for name, text in files.items():
+            (folder / f"{name}.py").write_text(text)
+        settings = PluginSettings(enabled=enabled, dir=str(folder), tables=tables or {})  # type: ignore[arg-type]
+        return create_app(Config(data_dir=str(tmp_path / "data"), plugins=settings))
+
+    return make
+
+
+def test_a_file_in_the_folder_is_a_plugin(made: MakeApp) -> None:
+    app = made(hello=HELLO)
+    _, secret = app.shard.keys.create("test", ["read:hello"])
+    answer = app.test_client().get("/api/v1/hello", headers={"Authorization": f"Bearer {secret}"})
+    assert answer.json is not None and answer.json["text"] == "Hello"
+    assert "read:hello" in app.shard.plugins.all_scopes and "hello.said" in app.shard.events.types
+    app.shard.close()
+
+
+def test_its_table_is_decoded_into_its_settings(made: MakeApp) -> None:
+    app = made(hello=HELLO, tables={"hello": {"greeting": "Ahoy"}})
+    _, secret = app.shard.keys.create("test", ["read:hello"])
+    answer = app.test_client().get("/api/v1/hello", headers={"Authorization": f"Bearer {secret}"})
+    assert answer.json is not None and answer.json["text"] == "Ahoy"
+    app.shard.close()
+
+
+def test_what_is_not_listed_opens_nothing(made: MakeApp) -> None:
+    app = made(enabled=("status",), hello=HELLO)
+    assert {route.rule for route in app.shard.plugins.routes} == {"/health", "/ready", "/api/v1/status"}
+    app.shard.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("raise RuntimeError('no luck')", "plugin bad cannot be loaded: RuntimeError('no luck')"),
+        (HELLO.replace('read:hello": "be', 'read:other": "be'), "needs the unknown scope read:hello"),
+        (HELLO.replace('"/hello", scope', '"/status", scope'), "GET /api/v1/status is taken by bad"),
+        (HELLO.replace("hello.said", "user.joined"), "the event type user.joined is taken"),
+        (HELLO.replace('"""Greet."""', ""), "a view has a sentence as its docstring"),
+        (HELLO.replace(', scope="read:hello"', ""), "scope"),
+        (
+            HELLO.replace("return [hello]", "raise OSError('gone')"),
+            "shardapi_blueprints failed: OSError('gone')",
+        ),
+        (
+            HELLO.replace(
+                "    return [hello]", "    hello.add_url_rule('/raw', 'raw', read)\n    return [hello]"
+            ),
+            "/api/v1/raw was added without a declaration and its scope",
+        ),
+    ],
+)
+def test_a_plugin_that_breaks_a_rule_stops_the_start_by_name(
+    made: MakeApp, text: str, complaint: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        made(bad=text)
+    assert complaint in str(raised.value) and "bad" in str(raised.value)
+
+
+def test_an_unknown_setting_of_a_plugin_is_named(made: MakeApp) -> None:
+    with pytest.raises(ConfigError, match="plugins.hello"):
+        made(hello=HELLO, tables={"hello": {"loud": True}})
+
+
+def test_an_unknown_name_lists_what_is_installed() -> None:
+    with pytest.raises(ConfigError, match="there is no plugin nope; installed: assignments, audit"):
+        create_app(load(environ={"SHARDAPI_PLUGINS__ENABLED": "nope"}))
