@@ -26,7 +26,14 @@ READ_PRAGMAS = {"busy_timeout": 5000, "query_only": 1}
 _sqlite: Any = peewee.sqlite3  # type: ignore[attr-defined]  # the library that peewee has found
 FAILURES = (peewee.DatabaseError, _sqlite.Error)  # of a query of peewee's, and of a bare one
 BUSY, LOCKED, READ_ONLY, IO_ERROR, FULL, CANNOT_OPEN = 5, 6, 8, 10, 13, 14  # SQLite's result codes
-CANNOT_WRITE = (BUSY, LOCKED, READ_ONLY, FULL, CANNOT_OPEN)
+CANNOT_WRITE = {
+    BUSY: "it is busy",
+    LOCKED: "it is locked",
+    READ_ONLY: "it is read-only",
+    FULL: "the disk is full",
+    CANNOT_OPEN: "it cannot be opened",
+}
+CANNOT_MAKE_FILES = {READ_ONLY, IO_ERROR, FULL, CANNOT_OPEN}
 
 _thread_local = get_original("threading", "local")()
 
@@ -91,9 +98,7 @@ class Store:
         mine = _thread_local.__dict__.setdefault("connections", {})
         db = mine.get(self)
         if db is None:
-            # One made while the file is read-only is not kept: the next may find that it can be written.
-            keep = os.access(self.path, os.W_OK) or not self.path.exists()
-            db = self._open(reading)
+            db, keep = self._open(reading)
             if keep:
                 mine[self] = db
                 self._connections.append(db)
@@ -106,19 +111,20 @@ class Store:
             if self not in mine:
                 db.close()
 
-    def _open(self, reading: bool) -> peewee.SqliteDatabase:
-        name, uri, pragmas = str(self.path), False, READ_PRAGMAS if reading else PRAGMAS
-        if self.path.exists() and not os.access(self.folder, os.W_OK) and not _wal(self.path).exists():
-            # SQLite would make the files of its WAL, and cannot; nor can anybody else change the store now.
-            name, uri, pragmas = f"{self.path.as_uri()}?immutable=1", True, READ_PRAGMAS
-        return peewee.SqliteDatabase(
-            name,
-            uri=uri,
-            pragmas=pragmas,
-            lock_type="IMMEDIATE",
-            thread_safe=False,
-            check_same_thread=False,
-        )
+    def _open(self, reading: bool) -> tuple[peewee.SqliteDatabase, bool]:
+        """A connection, and whether to keep it: one that can only read for now shall not outlive that."""
+        keep = os.access(self.path, os.W_OK) or not self.path.exists()
+        db = _database(str(self.path), READ_PRAGMAS if reading else PRAGMAS)
+        try:
+            db.execute_sql("SELECT 1 FROM sqlite_master")  # type: ignore[no-untyped-call]
+        except FAILURES as error:
+            db.close()
+            wal = self.path.with_name(f"{STORE}-wal")
+            if not _results(error) & CANNOT_MAKE_FILES or (wal.exists() and wal.stat().st_size):
+                raise
+            # SQLite cannot make the files of its WAL, nor can anybody else: nothing changes under us.
+            return _database(f"{self.path.as_uri()}?immutable=1", READ_PRAGMAS, uri=True), False
+        return db, keep
 
     @contextmanager
     def _write_lock(self, reading: bool) -> Iterator[None]:
@@ -158,28 +164,37 @@ def _unpack(answer: Any) -> Any:
 
 def translated(error: Exception) -> Exception:
     """The error as a caller may see it: an SQLite failure to write becomes 503, everything else stays."""
-    for cause in _chain(error):
-        result = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-        if result == IO_ERROR:
-            return STORE_UNCERTAIN(
-                "The store reported an I/O error; whether this write is kept is not known.",
-                hint="Retry with the same Idempotency-Key.",
-                headers=(("Retry-After", "2"),),
-            )
-        if result in CANNOT_WRITE:
-            return unavailable(str(cause))
+    results = _results(error)
+    if IO_ERROR in results:
+        return STORE_UNCERTAIN(
+            "The store reported an I/O error; whether this write is kept is not known.",
+            hint="Retry with the same Idempotency-Key.",
+            headers=(("Retry-After", "2"),),
+        )
+    if results & CANNOT_WRITE.keys():
+        return unavailable(CANNOT_WRITE[min(results & CANNOT_WRITE.keys())])
     return error
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and those it hides: after a full disk SQLite has rolled back itself, and peewee's attempt fails."""
+def _results(error: BaseException | None) -> set[int]:
+    """SQLite's result codes in an error and those it hides: after a full disk it has rolled back by itself, and
+    peewee's attempt fails."""
+    results = set()
     while isinstance(error, FAILURES):
-        yield error
+        results.add(getattr(error, "sqlite_errorcode", 0) & 0xFF)
         error = error.__context__
+    return results
 
 
-def _wal(path: Path) -> Path:
-    return path.with_name(f"{path.name}-wal")
+def _database(name: str, pragmas: dict[str, Any], **options: Any) -> peewee.SqliteDatabase:
+    return peewee.SqliteDatabase(
+        name,
+        pragmas=pragmas,
+        lock_type="IMMEDIATE",
+        thread_safe=False,
+        check_same_thread=False,
+        **options,
+    )
 
 
 def unavailable(why: str) -> ApiError:
