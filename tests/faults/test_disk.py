@@ -15,6 +15,7 @@ from .disk import Disk, failing
 from .reader import Reader
 
 LIMITS = {"SHARDAPI_LIMITS__DEFAULT": "1000000/minute"}
+AGAIN = {"Idempotency-Key": "refused /nets"}  # a write that was refused before
 FAULTS = {"ci": 3, "soak": 30}
 
 pytestmark = pytest.mark.root
@@ -100,8 +101,7 @@ def test_full_disk_refuses_writes_and_nothing_else(start_shard: Callable[..., Se
         assert store.newest(server.data_dir) == newest
 
         disk.free()
-        again = {"Idempotency-Key": "refused /nets"}
-        made = server.wait(lambda: retried(server, again), "the store to take it", 3)
+        made = server.wait(lambda: retried(server, AGAIN), "the store to take it", 3)
         server.wait(lambda: logged(server, "user.left"), "what was held to be logged")
         server.post("/operation", {"open": False})
         last = store.newest(server.data_dir)
@@ -117,7 +117,7 @@ def test_full_disk_refuses_writes_and_nothing_else(start_shard: Callable[..., Se
     assert len(after) == len(presence) + 2
     assert late.events == reader.events[-len(after) :]
     assert [net["name"] for net in server.get("/status").json()["nets"]].count("More") == 1
-    assert server.post("/nets", {"name": "More"}, headers=again).json() == made
+    assert server.post("/nets", {"name": "More"}, headers=AGAIN).json() == made
     server.wait(lambda: audited(server, 503) >= 7, "the refusals to be in the audit")
     one.close()
     two.close()
@@ -170,69 +170,49 @@ def audited(server: Server, status: int) -> int:
     return sum(entry["status"] == status for entry in entries)
 
 
-def test_start_on_a_full_disk_closes_what_a_crash_left_open_once_there_is_space(
-    start_shard: Callable[..., Server], disk: Disk
+@pytest.mark.parametrize("end", ["stop", "kill"])
+@pytest.mark.parametrize("trouble", ["full", "read-only"])
+def test_start_on_a_store_that_cannot_be_written_serves_and_recovers_without_a_restart(
+    start_shard: Callable[..., Server], disk: Disk, trouble: str, end: str
 ) -> None:
     server = start_shard(disk.path / "data", env=LIMITS)
     crew = Crew(server)
     one = crew.enter(0)
     one.send(type="ptt.start", **crew.net)
     server.wait(lambda: logged(server, "ptt.start"), "the log to tell it")
-    before, newest = server.get("/assignments").json(), store.newest(server.data_dir)
-    disk.fill()
-    server.wait(lambda: server.post("/nets", {"name": "Last"}).status_code == 503, "the disk to be full")
-    newest = store.newest(server.data_dir)
-    server.kill()
-    one.socket.close()
-
-    server.start()
-    two, three = crew.enter(1), crew.enter(2)
-    assert server.get("/assignments").json() == before
-    refused(server, crew.net)
-    disk.free()
-    server.wait(lambda: len(store.events(server.data_dir, newest)) >= 4, "what was held to be logged")
-    told = [(event.type, event.data["userId"]) for event in store.events(server.data_dir, newest)]
-    assert told == [("ptt.stop", "1"), ("user.left", "1"), ("user.joined", "2"), ("user.joined", "3")]
-    assert server.post("/operation", {"open": False}).ok
-    two.close()
-    three.close()
-
-
-@pytest.mark.parametrize("end", ["stop", "kill"])
-def test_read_only_store_is_served_and_recovers_without_a_restart(
-    start_shard: Callable[..., Server], disk: Disk, end: str
-) -> None:
-    server = start_shard(disk.path / "data", env=LIMITS)
-    crew = Crew(server)
-    one = crew.enter(0)
-    server.wait(lambda: logged(server, "user.joined"), "the log to tell it")
     getattr(server, end)()
     one.socket.close()
-    disk.protect()
+    epoch = store.value(server.data_dir, "SELECT value FROM meta WHERE name = 'epoch'")
+    newest = store.newest(server.data_dir)
+    (disk.fill if trouble == "full" else disk.protect)()
 
     server.start()
-    worker, since = server.worker_pid, server.get("/status").json()["version"]
+    worker = server.worker_pid
     one, two = crew.enter(0), crew.enter(1)
     crew.talk(one, two)
+    server.wait(lambda: server.post("/nets", {"name": "Last"}).status_code == 503, "writes to be refused")
     before = state(server)
     refused(server, crew.net)
     assert state(server) == before
-    reader = Reader(server, server.key(), "0-0")
+    assert {key["state"] for key in server.command("keys", "list")} == {"live"}
+    reader = Reader(server, server.key(), f"{epoch}-{newest}")
     try:
-        disk.release()
-        again = {"Idempotency-Key": "refused /nets"}
-        assert server.wait(lambda: retried(server, again), "the store to take it", 3)["version"] == since + 1
-        server.wait(lambda: len(logged(server, "user.joined")) == 3, "what was held to be logged")
+        (disk.free if trouble == "full" else disk.release)()
+        made = server.wait(lambda: retried(server, AGAIN), "the store to take it", 3)
+        assert made["version"] == before[0]["version"] + 1
+        server.wait(lambda: reader.of("ptt.stop"), "what was held to be logged")
         server.post("/operation", {"open": False})
         server.wait(lambda: reader.of("operation.closed"), "the reader to have it all")
     finally:
         reader.close()
     assert server.worker_pid == worker
     told = [event["type"] for event in reader.events if event["type"].startswith(("user.", "ptt."))]
-    assert told == ["user.left"] * (end == "kill") + ["user.joined", "user.joined", "ptt.start", "ptt.stop"]
-    assert store.whole(server.data_dir)
+    closed = ["ptt.stop", "user.left"] if end == "kill" else []
+    assert told == [*closed, "user.joined", "user.joined", "ptt.start", "ptt.stop"]
     one.close()
     two.close()
+    server.stop()
+    assert store.whole(server.data_dir)
 
 
 @pytest.mark.debian("strace")
