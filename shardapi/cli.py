@@ -557,16 +557,40 @@ def simulate(
 @click.option(
     "-n", "--last", type=click.IntRange(min=0), default=20, help="Begin N events ago (default: 20)."
 )
-@click.option("--types", "patterns", default="", help="Only these types, such as user.*,ptt.start.")
+@click.option("--types", default="", metavar="T,…", help="Only these types, such as user.*,ptt.start.")
+@click.option(
+    "--net",
+    "nets",
+    multiple=True,
+    metavar="NET",
+    help="Only what names this net (name, uid or slot); repeat for more.",
+)
+@click.option(
+    "--user",
+    "users",
+    multiple=True,
+    metavar="USER",
+    help="Only this user (display name or id); repeat for more.",
+)
 @click.option("--no-follow", is_flag=True, help="Print what there is, and end.")
 @as_json
 @with_config
-def tail(settings: Config, last: int, patterns: str, no_follow: bool, as_json: bool) -> None:
+def tail(
+    settings: Config,
+    last: int,
+    types: str,
+    nets: tuple[str, ...],
+    users: tuple[str, ...],
+    no_follow: bool,
+    as_json: bool,
+) -> None:
     """Watch the events as they happen; Ctrl-C ends it.
 
-    Reads the store, so it needs no server and no key. With --json each line is one event as the stream has it.
+    Reads the store, so it needs no server and no key. In colour on a terminal, unless NO_COLOR is set. With --json
+    each line is one event as the stream has it.
     """
-    from .tail import follow
+    from .tail import Wanted, follow
 
-    with opened(settings) as app:
-        follow(app.shard, [one.strip() for one in patterns.split(",")], last, not no_follow, as_json)
+    patterns = [one.strip() for one in types.split(",") if one.strip()]
+    with one_line(foreseen), opened(settings) as app:
+        follow(app.shard, Wanted(patterns, nets, users), last, not no_follow, as_json)

@@ -53,7 +53,8 @@ CHAT_SECONDS = 30.0
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 UserId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.:-]{1,64}$(?!\n)")]
-Users = str | tuple[str, ...]  # without UserId's pattern: two such fields in one struct crash msgspec 0.22 at exit
+# Without UserId's pattern: several such fields in one struct crash msgspec 0.22 when the interpreter ends.
+Users = str | tuple[str, ...]
 
 
 class ScriptError(ValueError):

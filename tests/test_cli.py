@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import re
 import shlex
 import signal
@@ -10,7 +9,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,12 +18,12 @@ import click
 import pytest
 import requests
 from click.testing import CliRunner, Result
+from terminal import SHARDAPI, Terminal
 
 from shardapi.auth import BUNDLES, SCOPES, well_formed
 from shardapi.cli import main
 from shardapi.testing import Operator, Server
 
-SHARDAPI = [sys.executable, "-m", "shardapi"]
 Invoke = Callable[..., Result]
 
 
@@ -426,50 +424,6 @@ def test_the_first_start_elsewhere_makes_no_key_and_says_how(start_shard: Callab
     assert not any("no key yet" in line for line in server.log[before:])
 
 
-class Terminal:
-    """A command on a terminal of its own."""
-
-    def __init__(self, *words: str) -> None:
-        self.screen, ours = pty.openpty()
-        self.process = subprocess.Popen(
-            [*SHARDAPI, *words], stdin=ours, stdout=ours, stderr=ours, start_new_session=True
-        )
-        os.close(ours)
-        self.said = ""
-
-    def __enter__(self) -> "Terminal":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-        os.close(self.screen)
-
-    def until(self, pattern: str) -> "re.Match[str]":
-        """What comes to stand on the screen."""
-        while not (found := re.search(pattern, self.said)):
-            if not self.read():
-                raise AssertionError(f"ended without {pattern}:\n{self.said}")
-        return found
-
-    def read(self) -> bool:
-        """More of what it says; whether there was any."""
-        try:
-            more = os.read(self.screen, 65536)
-        except OSError:  # nobody holds the other end any more
-            return False
-        self.said += more.decode().replace("\r\n", "\n")
-        return bool(more)
-
-    def end(self, sent: int) -> int:
-        """End it, and read all that it still says."""
-        self.process.send_signal(sent)
-        while self.read():
-            pass
-        return self.process.wait(30)
-
-
 def test_the_first_start_on_a_terminal_shows_one_key_and_a_ready_curl(data_dir: Path) -> None:
     with Terminal("serve", "--bind", "127.0.0.1:0", "--data-dir", str(data_dir)) as terminal:
         url = terminal.until(r"listens on (\S+)\n")[1]
@@ -485,48 +439,3 @@ def test_the_first_start_on_a_terminal_shows_one_key_and_a_ready_curl(data_dir: 
         terminal.until(r"listens on (\S+)\n")
         assert terminal.end(signal.SIGTERM) == 0
         assert "scok_" not in terminal.said and "no key yet" not in terminal.said
-
-
-# -- tail
-
-
-def test_tail_prints_what_happened(shard: Server) -> None:
-    net = shard.net("Strike")
-    words = [*SHARDAPI, "tail", "--no-follow", "--data-dir", str(shard.data_dir)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
-    assert re.search(
-        rf"^20\S+Z  config.changed +action=net.create .*uid={net['netUid']}", done.stdout, re.MULTILINE
-    )
-    lines = subprocess.run(
-        [*words, "--json", "-n", "1"], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert json.loads(lines.stdout)["type"] == "config.changed"
-    none = subprocess.run(
-        [*words, "--types", "ptt.*,user.*"], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert "config.changed" not in none.stdout
-
-
-def test_tail_follows_and_ends_quietly_when_interrupted(shard: Server) -> None:
-    with Terminal("tail", "-n", "1", "--data-dir", str(shard.data_dir)) as terminal:
-        shard.net("Before")
-        terminal.until(r"net.create")
-        uid = shard.net("After")["netUid"]
-        terminal.until(uid)
-        before = terminal.said
-        assert terminal.end(signal.SIGINT) == -signal.SIGINT
-        assert terminal.said == before
-
-
-def test_tail_ends_quietly_when_nobody_reads(shard: Server) -> None:
-    shard.net("Strike")
-    with subprocess.Popen(
-        [*SHARDAPI, "tail", "--data-dir", str(shard.data_dir)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None and process.stderr is not None
-        assert process.stdout.readline()
-        process.stdout.close()
-        began = time.monotonic()
-        assert process.wait(20) in (0, -signal.SIGPIPE)
-        assert time.monotonic() - began < 10
-        assert process.stderr.read() == b""
