@@ -88,9 +88,9 @@ class Server:
 
     @property
     def worker_pid(self) -> int:
-        """The process that answers."""
+        """The process that answers; 0 while there is none."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return int(children[-1])
+        return int(children[-1]) if children else 0
 
     def stop(self) -> int:
         """Ask it to end and wait; returns its exit status."""

@@ -17,15 +17,7 @@ def kill_worker(server: Server) -> None:
     """SIGKILL the worker alone; its master starts another."""
     before = server.worker_pid
     os.kill(before, signal.SIGKILL)
-    server.wait(lambda: worker(server) not in (0, before) and server.get("/health").ok, "another worker")
-
-
-def worker(server: Server) -> int:
-    """The worker's pid, 0 while there is none."""
-    try:
-        return server.worker_pid
-    except IndexError:
-        return 0
+    server.wait(lambda: server.worker_pid not in (0, before) and server.get("/health").ok, "another worker")
 
 
 def kill_everything(server: Server) -> None:
