@@ -94,7 +94,7 @@ def when_ready(server: Any) -> None:
 def application() -> "ShardApp":
     """The application, made in the worker; what an owner can mend is told in one line."""
     from shardapi.app import create_app
-    from shardapi.cli import foreseen
+    from shardapi.cli.options import foreseen
 
     try:
         return create_app()

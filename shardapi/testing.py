@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
 
     from .app import ShardApp
-    from .rehearsal import Rehearsal
+    from .simulation.rehearsal import Rehearsal
 
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
@@ -293,9 +293,9 @@ def simulator(shard: Server) -> "Iterator[Callable[..., Rehearsal]]":
     The format is that of `shardapi simulate`. Who has not left stays on the air until the end of the test.
     """
     from .config import load
-    from .rehearsal import Rehearsal
-    from .script import parse, read
-    from .simulator import access
+    from .simulation.rehearsal import Rehearsal
+    from .simulation.script import parse, read
+    from .simulation.simulator import access
 
     with ExitStack() as stack:
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from shardapi import speech
-from shardapi.radio import Refused
-from shardapi.rehearsal import Rehearsal
-from shardapi.scene import Scene
-from shardapi.script import ScriptError, parse
-from shardapi.simulator import Done, Simulator
+from shardapi.simulation import speech
+from shardapi.simulation.radio import Refused
+from shardapi.simulation.rehearsal import Rehearsal
+from shardapi.simulation.scene import Scene
+from shardapi.simulation.script import ScriptError, parse
+from shardapi.simulation.simulator import Done, Simulator
 from shardapi.testing import Server
 
 Play = Callable[..., Rehearsal]

@@ -12,10 +12,10 @@ import pytest
 from terminal import SHARDAPI, Terminal
 
 from shardapi import ShardApp
+from shardapi.cli.names import Names
+from shardapi.cli.tail import Screen, Wanted
 from shardapi.eventlog import Logged
 from shardapi.events import Event, PttStop
-from shardapi.names import Names
-from shardapi.tail import Screen, Wanted
 from shardapi.testing import Operator, Server
 
 Tail = Callable[..., list[str]]

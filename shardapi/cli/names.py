@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .errors import NET_NOT_FOUND
-from .eventlog import still_open
-from .guild import GLOBAL_SLOT, GLOBAL_UID, PUBLIC_SLOT, PUBLIC_UID
-from .models import load_guild
-from .shard import Shard
-from .store import rows
+from ..errors import NET_NOT_FOUND
+from ..eventlog import still_open
+from ..guild import GLOBAL_SLOT, GLOBAL_UID, PUBLIC_SLOT, PUBLIC_UID
+from ..models import load_guild
+from ..shard import Shard
+from ..store import rows
 
 GLOBAL_NAME = "all nets"
 

@@ -5,8 +5,8 @@ import os
 import signal
 import sys
 
-from .config import ConfigError, load
-from .launch import launch
+from ..cli.launch import launch
+from ..config import ConfigError, load
 
 PR_SET_PDEATHSIG = 1
 

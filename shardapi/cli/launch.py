@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from . import folder
-from .config import Config, ConfigError, host_and_port
+from .. import folder
+from ..config import Config, ConfigError, host_and_port
 
 # As long as a server that is just ending may still hold them.
 LOCK_PATIENCE_SECONDS = 5.0

@@ -14,13 +14,13 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import NamedTuple
 
-from . import clock, config
-from .central import mint_uid
-from .commands import Assign, Command, CreateNet, SetOperation, Unassign
-from .config import Config, ConfigError
-from .errors import ApiError
-from .folder import STORE
-from .guild import Guild
+from .. import clock, config
+from ..central import mint_uid
+from ..commands import Assign, Command, CreateNet, SetOperation, Unassign
+from ..config import Config, ConfigError
+from ..errors import ApiError
+from ..folder import STORE
+from ..guild import Guild
 from .scene import Scene
 from .script import Actor
 from .simulator import KEY_MS, KEY_NAME, KEY_SCOPES, Access, Simulator, mint
@@ -99,7 +99,7 @@ def _cast(operators: int) -> Cast:
 
 def _furnish(settings: Config, cast: Cast) -> tuple[Access, str]:
     """Make what is not there yet: the nets, an open operation, everyone on their nets, and two keys for a day."""
-    from .app import create_app
+    from ..app import create_app
 
     app = create_app(settings)
     try:
@@ -176,7 +176,7 @@ class Stage:
 
     async def _start(self) -> Process:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "shardapi.tethered"),
+            *(sys.executable, "-m", "shardapi.simulation.tethered"),
             env=self.environ,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

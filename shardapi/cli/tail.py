@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import click
 
-from .eventlog import Logged
-from .events import matches
+from ..eventlog import Logged
+from ..events import matches
+from ..shard import Shard
 from .names import Names
-from .shard import Shard
 
 LOOK_AGAIN_MS = 200
 LOOK_BACK = 100_000  # for the last ones that are wanted

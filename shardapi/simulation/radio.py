@@ -10,7 +10,7 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from .guild import GLOBAL_SLOT, GLOBAL_UID
+from ..guild import GLOBAL_SLOT, GLOBAL_UID
 
 PATIENCE_SECONDS = 5.0
 LOOK_AGAIN_SECONDS = 0.05

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from . import clock
-from .config import Config
+from .. import clock
+from ..config import Config
 from .radio import PATIENCE_SECONDS, Radio, Refused, problem
 from .script import OVER_THE_API, Actor, ScriptError, Step
 
 if TYPE_CHECKING:
-    from .shard import Shard
+    from ..shard import Shard
 
 LATE_SECONDS = 1.0
 KEY_NAME, KEY_SCOPES, KEY_MS = "simulator", ("read:status", "write:assignments"), 86_400_000
@@ -152,7 +152,7 @@ def access(operators: Mapping[str, Actor], with_key: bool, settings: Config | No
     if settings is None:
         what = f"operators.{next(iter(missing))} has no token" if missing else "there is no key"
         raise ScriptError(f"{what}; give one, or say where the shard's data is")
-    from .app import create_app
+    from ..app import create_app
 
     app = create_app(settings)
     try:

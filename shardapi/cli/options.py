@@ -1,0 +1,100 @@
+"""What the commands share: the settings, one-line errors, an open shard, JSON."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from .. import config
+from ..config import Config, ConfigError
+
+if TYPE_CHECKING:
+    from ..app import ShardApp
+
+
+def with_config(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command --config and --data-dir, and pass it the settings in force."""
+
+    @click.option(
+        "--config", "file", metavar="FILE", help="Settings as TOML (default: SHARDAPI_CONFIG, or none)."
+    )
+    @click.option("--data-dir", metavar="DIR", help="The data folder (default: ./shard-data).")
+    @wraps(command)
+    def loaded(*args: Any, file: str | None, data_dir: str | None, **kwargs: Any) -> Any:
+        environ = dict(os.environ)
+        if file is not None:
+            environ["SHARDAPI_CONFIG"] = str(Path(file).absolute())
+        if data_dir is not None:
+            environ["SHARDAPI_DATA_DIR"] = str(Path(data_dir).absolute())
+        if kwargs.get("bind"):
+            environ["SHARDAPI_SERVER__BIND"] = kwargs["bind"]
+        click.get_current_context().obj = environ
+        with one_line():
+            return command(*args, settings=config.load(environ=environ), **kwargs)
+
+    return loaded
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+@contextmanager
+def one_line(errors: Callable[[], tuple[type[Exception], ...]] = lambda: (ConfigError,)) -> Iterator[None]:
+    """Tell a foreseen error in one line, with exit status 1."""
+    try:
+        yield
+    except errors() as error:
+        raise click.ClickException(" ".join(str(error).split())) from None
+
+
+def foreseen() -> tuple[type[Exception], ...]:
+    """What opening and writing a shard may raise that its owner can mend."""
+    from peewee import DatabaseError
+
+    from ..errors import ApiError
+    from ..store import StoreTooNew
+
+    return ConfigError, ApiError, DatabaseError, StoreTooNew
+
+
+@contextmanager
+def opened(settings: Config) -> "Iterator[ShardApp]":
+    """The shard, open beside a running server."""
+    from ..app import create_app
+
+    with one_line(foreseen):
+        app = create_app(settings)
+        try:
+            yield app
+        finally:
+            app.shard.close()
+
+
+@contextmanager
+def assembled(settings: Config) -> "Iterator[ShardApp]":
+    """The app as `serve` would make it, on a store that is thrown away: for what does not need the data."""
+    with (
+        tempfile.TemporaryDirectory(prefix="shardapi-") as name,
+        opened(msgspec.structs.replace(settings, data_dir=name)) as app,
+    ):
+        yield app
+
+
+def say(value: Any) -> None:
+    """Print a value as JSON."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def checked_name(name: str, what: str) -> str:
+    """A name without the space around it; a usage error if it is none."""
+    name = name.strip()
+    if not 1 <= len(name) <= 64 or not name.isprintable():
+        raise click.UsageError(f"{what} has 1 to 64 characters, none of them a control character")
+    return name
