@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
+from faults.reader import Reader
 from websockets.exceptions import WebSocketException
 
+from shardapi.events import CORE_EVENTS, GAP
 from shardapi.testing import Operator, Server
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
@@ -66,3 +69,30 @@ def test_no_answer_contradicts_the_document(
     figure("schema.failures", int(generated) - int(passed), "== 0")
     assert done.returncode == 0, said[-20_000:]
     assert "unforeseen" not in "\n".join(server.log)
+
+
+def test_every_event_is_as_the_document_says(start_shard: Callable[..., Server]) -> None:
+    server = start_shard()
+    lost = Reader(server, server.key(), "another-7")
+    reader = Reader(server, server.key())
+    try:
+        net = {"netUid": server.net()["netUid"]}
+        server.post("/operation", {"open": True})
+        server.post("/assignments", {"userId": "1", **net})
+        operator = server.operator("1", "Ann")
+        operator.send(type="ptt.start", **net)
+        operator.expect("ptt.start")
+        server.post("/nets/remove", net)
+        server.post("/clients/disconnect", {"userId": "1"})
+        server.post("/operation", {"open": False})
+        server.wait(lambda: reader.of("operation.closed"), "the stream to tell it")
+        server.wait(lambda: reader.of("user.left"), "the stream to tell it")
+    finally:
+        reader.close()
+        lost.close()
+    document = server.get("/openapi.json").json()
+    event = {"$ref": "#/components/schemas/Event", "components": document["components"]}
+    told = [*reader.events, *lost.events]
+    for one in told:
+        jsonschema_rs.validator_for(event).validate(one)
+    assert {one["type"] for one in told} >= {type_.name for type_ in (*CORE_EVENTS, GAP)}
