@@ -17,6 +17,7 @@ from websockets.server import ServerProtocol
 from shardapi.presence import Message
 
 from .outbox import Outbox
+from .rounds import Rounds
 
 HEARTBEAT_SECONDS = 8.0
 MISSED_PONGS = 2
@@ -25,6 +26,7 @@ LARGEST_MESSAGE = 16 * 1024
 READ_BYTES = 4096  # a few hundred of the smallest frames: what may hold up the loop at once
 FRAMES, FRAMES_SECONDS = 20, 1.0
 PAUSE_SECONDS = 0.1
+HELD_BYTES = 32 * 1024  # half of what the kernel takes: more goes without waiting for a round
 DISCONNECTED = 4001
 
 ABRUPTLY = struct.pack("ii", 1, 0)  # SO_LINGER: close drops what is still unsent
@@ -66,6 +68,7 @@ class WebSocket:
     """
 
     transport = "ws"
+    rounds = Rounds()
 
     def __init__(self, protocol: ServerProtocol, heartbeat: float = HEARTBEAT_SECONDS) -> None:
         self.reason = ""
@@ -74,6 +77,7 @@ class WebSocket:
         self._sock: Any = None
         self._aborted = self._finishing = self._binary = False
         self._partial = bytearray()
+        self._held = bytearray()  # until the next round
         self._outbox: Outbox | None = None
         self._allowance = Allowance(FRAMES, FRAMES_SECONDS)
         self._unanswered = 0
@@ -105,12 +109,19 @@ class WebSocket:
         gevent.spawn(self._run)
 
     def send(self, message: Message) -> None:
-        """Send a message, or queue it."""
+        """Send a message, in the next round if others were sent a moment ago, or queue it."""
         if self.reason:
             return
         if message.wire is None:
             message.wire = encode(message.text)
-        self._write(message.wire)
+        if self.rounds.at_once(message) or self._outbox is not None:
+            self._write(message.wire)
+            return
+        if not self._held:
+            self.rounds.join(self._release)
+        self._held += message.wire
+        if len(self._held) > HELD_BYTES:
+            self._release()
 
     def say(self, text: bytes) -> None:
         """Send a text to this one peer."""
@@ -129,6 +140,7 @@ class WebSocket:
         """End without a farewell, and drop what is unsent."""
         self._end(reason)
         self._aborted = True
+        self._held.clear()
         with suppress(OSError):
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABRUPTLY)
             self._sock.shutdown(socket.SHUT_RDWR)  # the reader wakes and cleans up
@@ -151,6 +163,7 @@ class WebSocket:
             self._flush()
         finally:
             self._end("closed")
+            self._held.clear()
             self._timer.close()
             if self._outbox is not None:
                 self._outbox.close()
@@ -197,7 +210,14 @@ class WebSocket:
 
     # -- writing
 
+    def _release(self) -> None:
+        if self._held:
+            self._write(b"")
+
     def _write(self, data: bytes) -> None:
+        if self._held:  # it came first
+            data = bytes(self._held) + data
+            self._held.clear()
         if self._outbox is not None:
             self._outbox.put(memoryview(data))
             return
