@@ -38,7 +38,7 @@ class Connection(WebSocket):
         self.over = gevent.event.Event()
         ours, self.peer = gevent.socket.socketpair()
         self.counting = Counting(ours)
-        self.start(self.counting, b"")  # type: ignore[arg-type]
+        self.start(self.counting, b"")
         self.counting.sends = 0
 
     def ended(self, reason: str) -> None:
