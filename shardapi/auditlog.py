@@ -4,13 +4,14 @@ import logging
 from typing import Any
 
 import gevent
+import peewee
 
 from . import clock
 from .auth import Keys
 from .errors import ApiError
 from .models import Audit
 from .routes import Call
-from .store import many
+from .store import many, one
 from .writer import Writer
 
 log = logging.getLogger("shardapi.audit")
@@ -65,8 +66,13 @@ class AuditLog:
 
     def note_failure(self, address: str, row: Row) -> None:
         """Count a call that showed no valid key: one row for each address and minute."""
-        slot = self._failures.setdefault((address, clock.now() // 60_000), [0, row])
-        slot[0] += 1
+        slot = self._failures.get((address, clock.now() // 60_000))
+        if slot is not None:
+            slot[0] += 1
+        elif len(self._failures) < MOST_WAITING:
+            self._failures[address, clock.now() // 60_000] = [1, row]
+        else:
+            self.lost += 1
 
     def flush(self) -> None:
         """Write what waits; raises what the store raises, and keeps it for the next time."""
@@ -90,6 +96,9 @@ class AuditLog:
                 later = self._failures.get(slot, [0])[0]
                 self._failures[slot] = [count + later, row]
             raise
+        if self.lost:
+            log.warning("%d audit rows were lost while the store could not write", self.lost)
+            self.lost = 0
 
     def run(self) -> None:
         """Flush for as long as it runs."""
@@ -105,18 +114,19 @@ class AuditLog:
     def prune(self) -> None:
         """Forget rows that are too old or too many; runs inside a write."""
         Audit.delete().where(Audit.at < clock.now() - KEEP_MS).execute()
-        last = Audit.select(Audit.id).order_by(Audit.id.desc()).offset(KEEP_ROWS).limit(1).scalar()
-        if last:
-            Audit.delete().where(Audit.id <= last).execute()
+        newest = Audit.select(peewee.fn.max(Audit.id)).scalar() or 0
+        Audit.delete().where(Audit.id <= newest - KEEP_ROWS).execute()
 
 
 def _add_failure(row: Row) -> None:
     """Add to this address's row of this minute, or begin it."""
     guild, at, address, count = row[0], row[1], row[9], row[12]
-    mine = (Audit.guild == guild) & (Audit.key_id == "") & (Audit.address == address)
-    this_minute = Audit.at >= at // 60_000 * 60_000
-    last = Audit.select(Audit.id).where(mine & this_minute).order_by(Audit.id.desc()).first()
+    # The plus keeps SQLite from walking all of a guild's rows: only those of this minute are looked at.
+    last = one(
+        "SELECT id FROM audit WHERE at >= ? AND +guild = ? AND key_id = '' AND address = ? ORDER BY at DESC LIMIT 1",
+        (at // 60_000 * 60_000, guild, address),
+    )
     if last is None:
         many(INSERT, [row])
     else:
-        Audit.update(count=Audit.count + count, at=at).where(Audit.id == last.id).execute()
+        many("UPDATE audit SET count = count + ?, at = ? WHERE id = ?", [(count, at, last[0])])

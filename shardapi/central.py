@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from . import catalogue, clock
-from .commands import Change, Command, EndTemporary
+from .commands import Change, Command, CreateNet, EndTemporary, RestoreNet
 from .config import CentralSettings
 from .errors import PRECONDITION_FAILED, ApiError
 from .guild import Frozen, Guild
@@ -168,7 +168,7 @@ class EmbeddedCentral:
 
         Raises Refused when atomic, precondition_failed, store_unavailable, store_uncertain.
         """
-        return self.writer.run(Submit(self, commands, atomic, record, if_match))
+        return self.writer.run(Submit(self, self._granted(commands), atomic, record, if_match))
 
     def preview(
         self,
@@ -178,10 +178,18 @@ class EmbeddedCentral:
         if_match: Callable[[int], bool] | None = None,
     ) -> Outcome:
         """What submit would do now, changing nothing; raises as it would."""
-        outcome = decide(self.guild, commands, atomic, if_match, clock.now())
+        outcome = decide(self.guild, self._granted(commands), atomic, if_match, clock.now())
         return outcome._replace(
             guild=outcome.guild if not outcome.changed else self._at_present(outcome.guild)
         )
+
+    def _granted(self, commands: Sequence[Command]) -> list[Command]:
+        """The commands with what central grants at most."""
+        most = self.settings.max_nets
+        return [
+            replace(command, ceiling=most) if isinstance(command, CreateNet | RestoreNet) else command
+            for command in commands
+        ]
 
     def _at_present(self, guild: Guild) -> Guild:
         return replace(guild, version=self.guild.version, updated_at=self.guild.updated_at)

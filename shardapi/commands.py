@@ -14,6 +14,7 @@ from .errors import CONFLICT, MAX_NETS_IN_USE, NET_ACTIVE, NO_FREE_SLOT
 from .events import AssignmentsChanged, ConfigChanged, Event, OperationChanged
 from .guild import Assignment, Features, Frozen, Guild, Net, PublicNet, Rule
 
+MOST_NETS = 50
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -67,9 +68,10 @@ class CreateNet(Command, frozen=True, kw_only=True):
 
     uid: str
     name: str
+    ceiling: int = MOST_NETS
 
     def apply(self, guild: Guild) -> Change:
-        guild, net = _occupy(guild, self.uid, self.name)
+        guild, net = _occupy(guild, self.uid, self.name, self.ceiling)
         return Change(guild=guild, events=self._config(guild, "net.create", net.uid), net=net)
 
 
@@ -78,6 +80,7 @@ class RestoreNet(Command, frozen=True, kw_only=True):
 
     entry: Archived
     name: str = ""
+    ceiling: int = MOST_NETS
     assignments: bool = True
     relays: bool = True
 
@@ -85,7 +88,7 @@ class RestoreNet(Command, frozen=True, kw_only=True):
         entry = self.entry
         if entry.uid in guild.nets:
             return Change(guild=guild, changed=False, net=guild.nets[entry.uid])
-        guild, net = _occupy(guild, entry.uid, self.name or entry.name)
+        guild, net = _occupy(guild, entry.uid, self.name or entry.name, self.ceiling)
         nets, members = dict(guild.nets), dict(guild.members)
         skipped: tuple[str, ...] = ()
         if self.assignments and entry.assigned_user_ids:
@@ -114,13 +117,14 @@ class RestoreNet(Command, frozen=True, kw_only=True):
         return Change(guild=guild, events=events, net=net, skipped=skipped)
 
 
-def _occupy(guild: Guild, uid: str, name: str) -> tuple[Guild, Net]:
+def _occupy(guild: Guild, uid: str, name: str, ceiling: int) -> tuple[Guild, Net]:
     if uid in guild.nets:
         raise NET_ACTIVE(f"{uid} is active already.")
-    if len(guild.nets) >= guild.features.max_nets:
+    most = min(guild.features.max_nets, ceiling)
+    if len(guild.nets) >= most:
         raise NO_FREE_SLOT(
-            f"All {guild.features.max_nets} slots are in use.",
-            hint="Remove a net (it stays in the archive), or raise maxNets.",
+            f"All {most} slots are in use.",
+            hint="Remove a net (it stays in the archive), or raise maxNets as far as central allows.",
         )
     taken = {net.slot for net in guild.nets.values()}
     free = (slot for slot in range(1, guild.features.max_nets + 1) if slot not in taken)

@@ -39,6 +39,7 @@ class EventLog:
         self.on_commit: list[Callable[[Sequence[Logged]], None]] = []
         self.epoch, self.oldest, self.newest = "", 1, 0
         self.open: dict[tuple[str, ...], int] = {}
+        self._holding: set[str] = set()
         self._news = gevent.event.Event()
         store.execute(self._read)
 
@@ -137,6 +138,8 @@ class EventLog:
 
     def follow(self, name: str, hold: bool = False) -> "Follower":
         """A named reader whose place in the log is kept on disk; a held one keeps events from being pruned."""
+        if hold:
+            self._holding.add(name)
         return Follower(self, name, hold)
 
     def wait(self, after: int, timeout: float | None = None) -> bool:
@@ -148,9 +151,11 @@ class EventLog:
 
         def forget() -> None:
             cutoff = self._behind(keep_hours, keep_count)
-            held = one("SELECT min(number) FROM cursor WHERE guild = ? AND hold", (self.guild_id,))[0]
-            if held is not None:
-                cutoff = max(min(cutoff, held), self._behind(HELD_HOURS, HELD_COUNT))
+            cursors = rows("SELECT name, number FROM cursor WHERE guild = ? AND hold", (self.guild_id,))
+            # The cursor of a plugin that is off holds nothing.
+            held = [number for name, number in cursors if name in self._holding]
+            if held:
+                cutoff = max(min(cutoff, *held), self._behind(HELD_HOURS, HELD_COUNT))
             if not cutoff:
                 return
             many(
@@ -178,6 +183,7 @@ class Follower:
 
     def __init__(self, log: EventLog, name: str, hold: bool) -> None:
         self.log, self.name, self.hold = log, name, hold
+        self._seen = 0  # the newest event when the log was last read
         self.number = log.store.execute(self._open)
 
     def _open(self) -> int:
@@ -198,11 +204,12 @@ class Follower:
             if batch := self.log.store.read(self._next):
                 yield batch
             else:
-                self.log.wait(self.number)
+                self.log.wait(self._seen)
 
     def _next(self) -> list[Logged]:
         self.number = self._kept()  # the write that `done` was part of may have failed
-        return self.log._page(self.number, self.log.newest, PAGE)
+        self._seen = self.log.newest
+        return self.log._page(self.number, self._seen, PAGE)
 
     @property
     def missed(self) -> bool:

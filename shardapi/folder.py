@@ -3,11 +3,13 @@
 import errno
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .config import ConfigError
 
-LOCK = "serve.lock"
+LOCK, SETUP_LOCK = "serve.lock", "setup.lock"
 STORE = "shard.sqlite3"
 # A folder that cannot be written now may still be read, and recovers by itself.
 RECOVERS = (errno.ENOSPC, errno.EROFS)
@@ -29,6 +31,23 @@ def prepare(folder: Path) -> Path:
 def open_lock(path: Path) -> int:
     """A lock file, made if it is not there; one that is can be locked on a read-only file system too."""
     return os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+@contextmanager
+def setting_up(folder: Path) -> Iterator[None]:
+    """Held while the store is made or migrated: one process at a time."""
+    try:
+        handle = open_lock(folder / SETUP_LOCK)
+    except OSError as error:
+        if error.errno not in RECOVERS:
+            raise
+        yield  # nothing can be made here now
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def lock(folder: Path) -> int | None:

@@ -31,5 +31,6 @@ def ready(shard: Shard) -> Health:
     try:
         shard.store.read(lambda: one("SELECT id FROM guild LIMIT 1"))
     except Exception as error:
-        raise STORE_UNAVAILABLE(f"The store does not answer: {error}.") from None
+        retry = (("Retry-After", "5"),)
+        raise STORE_UNAVAILABLE(f"The store does not answer: {error}.", headers=retry) from None
     return Health()

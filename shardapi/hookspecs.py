@@ -1,4 +1,4 @@
-"""The hooks of a plugin: all called once, while the app is built; none is on the path of a request.
+"""The hooks of a plugin: each is called once, while the app is built; none is on the path of a request.
 
 A hook that raises stops the start, with the plugin's name.
 """
@@ -29,7 +29,7 @@ def shardapi_events() -> "list[EventType]":  # type: ignore[empty-body]
 
 @hookspec
 def shardapi_subscribers(app: "ShardApp") -> "list[Callable[[int], None]]":  # type: ignore[empty-body]
-    """Called after commits with the newest event's number, each in its own greenlet; a late one is called once."""
+    """Functions to be called after commits with the newest event's number, each in a greenlet of its own."""
 
 
 @hookspec

@@ -4,7 +4,7 @@ import msgspec
 import peewee
 
 from .guild import Assignment, Features, Guild, Net, PublicNet, Rule
-from .store import Model, many, one, rows
+from .store import Model, database, many, one, rows
 
 
 class ApiKey(Model):
@@ -120,7 +120,12 @@ def config_version(guild_id: str) -> int:
 
 
 def load_guild(guild_id: str) -> Guild:
-    """The guild as the store has it."""
+    """The guild as the store has it, all of it at one version."""
+    with database.atomic("DEFERRED"):
+        return _load_guild(guild_id)
+
+
+def _load_guild(guild_id: str) -> Guild:
     head = one(
         "SELECT name, version, updated_at, operation_open, features, public_net FROM guild WHERE id = ?",
         (guild_id,),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import pluggy
 
-from . import hookspecs
+from . import folder, hookspecs
 from .auth import PUBLIC, SCOPES
 from .config import Config, ConfigError, describe
 from .routes import Route, Routes
@@ -108,8 +108,14 @@ class Plugins:
         for plugin in self.loaded:
             self._take_settings(plugin, config.plugins.tables.get(plugin.name, {}))
         for plugin in reversed(self.loaded):  # pluggy calls the last registered first
+            self._register(plugin)
+
+    def _register(self, plugin: Plugin) -> None:
+        try:
             self.manager.register(plugin.module, plugin.name)
-        self.manager.check_pending()
+            self.manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            raise ConfigError(f"plugin {plugin.name}: {str(error).splitlines()[-1].strip()}") from None
 
     @property
     def all_scopes(self) -> frozenset[str]:
@@ -127,14 +133,15 @@ class Plugins:
         except msgspec.ValidationError as error:
             raise ConfigError(f"plugins.{plugin.name}: {describe(error)}") from None
 
-    def each(self, hook: str, *arguments: Any) -> Iterator[tuple[Plugin, Any]]:
+    def each(self, hook: str, **arguments: Any) -> Iterator[tuple[Plugin, Any]]:
         """What each plugin's own implementation of a hook returns, one item after another."""
+        implementations = {one.plugin_name: one for one in getattr(self.manager.hook, hook).get_hookimpls()}
         for plugin in self.loaded:
-            implementation = getattr(plugin.module, hook, None)
-            if implementation is None:
+            one = implementations.get(plugin.name)
+            if one is None:
                 continue
             try:
-                items = list(implementation(*arguments))
+                items = list(one.function(*(arguments[name] for name in one.argnames)))
             except Exception as error:
                 raise ConfigError(f"plugin {plugin.name}: {hook} failed: {error!r}") from error
             for item in items:
@@ -145,19 +152,20 @@ class Plugins:
         shard = app.shard
         for plugin in self.loaded:
             if plugin.migrations is not None:
-                shard.store.migrate(plugin.name, plugin.migrations)
+                with folder.setting_up(shard.store.folder):
+                    shard.store.migrate(plugin.name, plugin.migrations)
         for plugin, type_ in self.each("shardapi_events"):
             if type_.name in shard.events.types:
                 raise ConfigError(f"plugin {plugin.name}: the event type {type_.name} is taken")
             shard.events.types[type_.name] = type_
-        for plugin, routes in self.each("shardapi_blueprints", app):
+        for plugin, routes in self.each("shardapi_blueprints", app=app):
             self.attach_routes(app, plugin.name, routes)
 
     def collect(self, app: "ShardApp") -> None:
         """Take the plugins' subscribers and tasks, to be run when the app starts."""
-        for plugin, react in self.each("shardapi_subscribers", app):
+        for plugin, react in self.each("shardapi_subscribers", app=app):
             app.subscribers.append(Subscriber(plugin.name, react))
-        app.tasks = [task for _, task in self.each("shardapi_tasks", app)]
+        app.tasks = [task for _, task in self.each("shardapi_tasks", app=app)]
 
     def attach_routes(self, app: "ShardApp", plugin: str, routes: Routes) -> None:
         """Register one plugin's routes. Raises ConfigError for a taken path or an unknown scope."""

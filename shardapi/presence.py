@@ -228,7 +228,12 @@ class Presence:
     def key_down(self, connection: Connection, net_uid: str = "", net_id: int = 0) -> None:
         """End a transmission; nothing if there is none."""
         user = self._owner[connection]
-        net_uid, _ = self._resolve(net_uid, net_id)
+        try:
+            net_uid, _ = self._resolve(net_uid, net_id)
+        except ApiError as error:
+            if error.kind is NET_NOT_FOUND:
+                return  # removed meanwhile, which ended it
+            raise
         transmission = user.transmissions.get(net_uid)
         if transmission is not None and transmission.connection is connection:
             self._stop(transmission, "released")
@@ -326,8 +331,9 @@ class Presence:
         """The state that would have forced these stops did not come to be."""
         for transmission in chosen:
             transmission.forced = ""
-            if transmission.released:
-                self._stop(transmission, transmission.released)
+            if transmission.released:  # before the leave that may have followed it
+                self._end(transmission, transmission.released)
+                self.writer.post([_stopped(transmission, transmission.released)], first=True)
 
     # -- the guild changed
 

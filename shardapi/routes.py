@@ -1,5 +1,7 @@
 """Routes: one declaration gives a call its scope, limit, schemas, audit and place in the OpenAPI document."""
 
+import inspect
+import re
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -165,6 +167,9 @@ class Routes(flask.Blueprint):
         def register(view: Callable[..., Any]) -> Callable[..., Any]:
             hints = typing.get_type_hints(view, include_extras=True)
             answer = hints.pop("return", None)
+            _check_parameters(view, hints, rule)
+            if method != "GET" and self.url_prefix == API_PREFIX and "write" not in hints:
+                raise TypeError(f"{view.__qualname__}: a write takes `write: Write`, which has its options")
             route = Route(
                 method=method,
                 rule=(self.url_prefix or "") + rule,
@@ -195,6 +200,23 @@ class Routes(flask.Blueprint):
         return register
 
 
+def _check_parameters(view: Callable[..., Any], hints: dict[str, Any], rule: str) -> None:
+    """Raises TypeError for a parameter that nothing provides."""
+    in_path = set(re.findall(r"<(?:[^:<>]+:)?([^<>]+)>", rule))
+    for name in inspect.signature(view).parameters:
+        kind = hints.get(name)
+        provided = name in ("body", "query", "write") or kind in (Key, Call) or _is_shard(kind)
+        if kind is None or not (provided or name in in_path):
+            raise TypeError(
+                f"{view.__qualname__}: nothing provides {name}; a view takes body, query, write, parts of its path,"
+                " and what is annotated Key, Call or Shard"
+            )
+
+
+def _is_shard(kind: Any) -> bool:
+    return getattr(kind, "__name__", "") == "Shard"
+
+
 def _provider(name: str, kind: Any) -> Provider:
     if name == "body":
         decoder = msgspec.json.Decoder(kind)
@@ -208,7 +230,7 @@ def _provider(name: str, kind: Any) -> Provider:
         return lambda call: call.key
     if kind is Call:
         return lambda call: call
-    if getattr(kind, "__name__", "") == "Shard":
+    if _is_shard(kind):
         return lambda call: call.shard
     return lambda call: call.path_args[name]
 

@@ -15,7 +15,7 @@ from . import clock, folder, writes
 from .auditlog import AuditLog
 from .auth import Keys
 from .central import EmbeddedCentral
-from .config import Config
+from .config import Config, ConfigError
 from .errors import ApiError
 from .eventlog import EventLog, left_open
 from .guild import Features, Guild
@@ -47,12 +47,13 @@ class Shard:
         self.config = config
         folder.prepare(config.folder)
         self.plugins = Plugins(config)
-        self.store = Store(config.folder)
-        self.store.migrate("core", Path(__file__).with_name("migrations"))
-        self.guild_id = self.store.execute(lambda: _open_guild(config))
+        with folder.setting_up(config.folder):
+            self.store = Store(config.folder)
+            self.store.migrate("core", Path(__file__).with_name("migrations"))
+            self.guild_id = self.store.execute(lambda: _open_guild(config))
+            self.tokens = Tokens(signing_secrets(config))
         self.events = EventLog(self.store, self.guild_id)
         self.writer = Writer(self.store, self.events)
-        self.tokens = Tokens(signing_secrets(config))
         self.presence = Presence(self.writer)
         self.operators = Operators(self.writer)
         self.central = EmbeddedCentral(
@@ -108,9 +109,11 @@ class Shard:
             self.base_url = _url_of(worker.sockets[0].getsockname()) or self.base_url
         self.writer.on_uncertain = lambda: setattr(worker, "alive", False)
         vital(self.writer.watch())
-        gevent.spawn(self.audit.run)
-        gevent.spawn(self._expire_keys)
-        self._tasks.append(gevent.spawn(self._serve, tasks))
+        for task in (self.audit.run, self._expire_keys):
+            vital(gevent.spawn(task))
+        serving = gevent.spawn(self._serve, tasks)
+        vital(serving)
+        self._tasks.append(serving)
 
     def _serve(self, tasks: list[Callable[[], None]]) -> None:
         while (lock := folder.lock(self.store.folder)) is None:
@@ -120,14 +123,11 @@ class Shard:
         self._close_what_a_crash_left_open()
         self.central.end_due()
         self.serving = True
-        for task in (
-            self.central.run_timers,
-            self.presence.keep_time,
-            self._stay_alive,
-            self._keep_house,
-            *tasks,
-        ):
+        own = (self.central.run_timers, self.presence.keep_time, self._stay_alive, self._keep_house)
+        for task in own:
             self._tasks.append(gevent.spawn(task))
+            vital(self._tasks[-1])
+        self._tasks += [gevent.spawn(task) for task in tasks]
 
     def _close_what_a_crash_left_open(self) -> None:
         events = self.store.read(lambda: left_open(self.guild_id))
@@ -193,11 +193,14 @@ class Shard:
 
 def signing_secrets(config: Config) -> list[str]:
     """The secrets that sign tokens, the newest first; made once in the data folder, one a line."""
-    if config.signing_secret:
+    if config.signing_secret.strip():
         return config.signing_secret.split()
     path = config.folder / "signing.secret"
     create_private(path, secrets.token_urlsafe(48).encode() + b"\n")
-    return path.read_text("ascii").split()
+    found = path.read_text("ascii").split()
+    if not found:
+        raise ConfigError(f"{path} is empty: put the secret back, or remove the file to have a new one made")
+    return found
 
 
 def _open_guild(config: Config) -> str:

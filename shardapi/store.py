@@ -43,7 +43,7 @@ class StoreTooNew(Exception):
 
 
 class _Current(peewee.DatabaseProxy):
-    """The connection of the running thread: set while a function runs in `Store.read` or `Store.write`."""
+    """The connection of the running thread: set while a function runs in `Store.read` or `Writer.write`."""
 
     @property
     def obj(self) -> peewee.SqliteDatabase | None:
@@ -58,7 +58,7 @@ database = _Current()
 
 
 class Model(peewee.Model):
-    """A table of the store; its queries run inside `Store.read` or `Store.write` and nowhere else."""
+    """A table of the store; its queries run inside `Store.read` or `Writer.write` and nowhere else."""
 
     class Meta:
         database = database
@@ -240,13 +240,20 @@ def rows(sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
 
 
 def create_private(path: Path, content: bytes) -> bool:
-    """Create a file that only its owner reads, once; False if it is there already."""
+    """Create a file that only its owner reads, whole or not at all, once; False if it is there already."""
+    if path.exists():
+        return False
+    draft = path.with_name(f".{path.name}-{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(handle)
+        os.link(draft, path)
     except FileExistsError:
         return False
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(handle)
+    finally:
+        draft.unlink()
     return True

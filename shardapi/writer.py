@@ -56,7 +56,7 @@ class Draft:
         self.events: list[Event] = []
 
 
-class Presence(Job):
+class PresenceEvents(Job):
     """Events that nobody waits for: joins and transmissions."""
 
     def __init__(self, events: Sequence[Event]) -> None:
@@ -117,19 +117,26 @@ class Writer:
 
     def run(self, job: Job) -> Any:
         """Queue a job and wait until it is on disk; raises what refused it."""
-        done = self._put(job)
-        done.wait()
+        if gevent.getcurrent() is self._task:
+            raise RuntimeError("a reaction to a commit cannot wait for another one: spawn a greenlet for it")
+        self._put(job).wait()
         if job.error is not None:
             raise job.error
         return job.result
 
     def append(self, events: Sequence[Event]) -> None:
         """Log events, and wait until they are on disk."""
-        self.run(Presence(events))
+        self.run(PresenceEvents(events))
 
-    def post(self, events: Iterable[Event]) -> None:
-        """Log events without waiting; they are held while the store cannot write, and told as a gap if too many."""
-        self._held.extend(events)
+    def post(self, events: Iterable[Event], first: bool = False) -> None:
+        """Log events without waiting; they are held while the store cannot write, and told as a gap if too many.
+
+        `first` puts them before those that wait already.
+        """
+        if first:
+            self._held[:0] = events
+        else:
+            self._held.extend(events)
         self._start()
         self._wake.set()
 
@@ -180,7 +187,7 @@ class Writer:
 
     def _commit(self, batch: list[Job], held: list[Event]) -> None:
         """Make a batch true, the waiting presence events first; if a job breaks it, each job by itself."""
-        jobs = [Presence(held), *batch] if held else batch
+        jobs = [PresenceEvents(held), *batch] if held else batch
         draft, decided, written = self._attempt(jobs)
         while isinstance(written, Moved):
             for job in decided:
@@ -203,6 +210,14 @@ class Writer:
                 self._commit([], held)
             for job in batch:
                 self._commit([job], [])
+
+    def _one_by_one(self, held: list[Event]) -> None:
+        """One of these cannot be logged: the others can."""
+        if len(held) == 1:
+            self.dropped += 1
+        else:
+            for event in held:
+                self._commit([], [event])
 
     def _attempt(self, jobs: list[Job]) -> tuple[Draft, list[Job], Batch | Exception]:
         draft, decided = self._decide(jobs)
@@ -267,7 +282,7 @@ class Writer:
         if not isinstance(error, ApiError):
             log.error("a write failed in an unforeseen way", exc_info=error)
         if not _store_failed(error):
-            return
+            return self._one_by_one(held)
         if not self.troubled:
             log.error("the store cannot write: %s", error)
         self.troubled = str(error)

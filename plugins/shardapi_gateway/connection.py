@@ -132,7 +132,8 @@ class WebSocket:
         """Start the closing handshake; `reason` is what `ended` gets."""
         if self.reason:
             return
-        self._protocol.send_close(code, why.encode()[:123].decode(errors="ignore"))
+        if self._protocol.state is State.OPEN:  # else the peer has closed already, in the bytes being read
+            self._protocol.send_close(code, why.encode()[:123].decode(errors="ignore"))
         self._end(reason)
         self._flush()
 

@@ -35,7 +35,9 @@ class Gateway:
     def open(self, call: Call) -> flask.Response:
         """The answer to an upgrade. Raises what refuses it, in the order of what it costs to find out."""
         if not self.shard.serving:
-            raise STARTING("This shard is starting.", hint="Try again.", headers=(("Retry-After", "1"),))
+            raise STARTING(
+                "This shard is starting or stopping.", hint="Try again.", headers=(("Retry-After", "1"),)
+            )
         protocol, reply = handshake.accept(call.environ)
         handshake.check_origin(call.environ, self.shard.config.server.public_url, self.origins)
         identity = self._identify(call)
