@@ -24,6 +24,8 @@ COLUMNS = (
     "guild, at, key_id, key_name, method, path, status, code, request_id, address, dry_run, reason, count"
 )
 INSERT = f"INSERT INTO audit ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# The plus keeps SQLite from walking all of a guild's rows: only those of this minute are looked at.
+FAILURE_OF_THE_MINUTE = "SELECT id FROM audit WHERE at >= ? AND +guild = ? AND key_id = '' AND address = ? ORDER BY at DESC LIMIT 1"
 
 Row = tuple[Any, ...]
 
@@ -121,11 +123,7 @@ class AuditLog:
 def _add_failure(row: Row) -> None:
     """Add to this address's row of this minute, or begin it."""
     guild, at, address, count = row[0], row[1], row[9], row[12]
-    # The plus keeps SQLite from walking all of a guild's rows: only those of this minute are looked at.
-    last = one(
-        "SELECT id FROM audit WHERE at >= ? AND +guild = ? AND key_id = '' AND address = ? ORDER BY at DESC LIMIT 1",
-        (at // 60_000 * 60_000, guild, address),
-    )
+    last = one(FAILURE_OF_THE_MINUTE, (at // 60_000 * 60_000, guild, address))
     if last is None:
         many(INSERT, [row])
     else:

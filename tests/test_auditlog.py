@@ -190,3 +190,9 @@ def test_a_problem_is_told_even_where_nothing_can_be_written(app: ShardApp, clie
     said(client.get(f"{API}/status"))
     app.shard.store.execute(lambda: one("PRAGMA query_only = 0"))
     assert [row[0] for row in audited(app, "status")] == [503, 404, 200]
+
+
+def test_counting_a_keyless_failure_looks_at_this_minute_only(app: ShardApp) -> None:
+    values = (1, app.shard.guild_id, "127.0.0.1")
+    plan = app.shard.store.read(lambda: rows(f"EXPLAIN QUERY PLAN {auditlog.FAILURE_OF_THE_MINUTE}", values))
+    assert "audit_at" in plan[0][-1]

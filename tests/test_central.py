@@ -1,6 +1,7 @@
 """Central: what it decides, previews, signs, and ends by itself."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ from histories import NOW, batch_for, histories
 from hypothesis import HealthCheck, given, settings
 from msgspec.structs import replace
 
-from shardapi import ShardApp, clock
+from shardapi import ShardApp, clock, create_app
 from shardapi.central import Outcome, Refused, decide, mint_uid
 from shardapi.commands import Assign, Change, Command, CreateNet, RemoveNet, SetOperation
+from shardapi.config import ConfigError, load
 from shardapi.errors import ApiError
 from shardapi.guild import Guild
 from shardapi.shard import Shard
@@ -181,3 +183,23 @@ def test_a_token_ends_after_its_days(shard: Shard, monkeypatch: pytest.MonkeyPat
 def test_a_signed_token_that_does_not_say_who_is_bad(shard: Shard, payload: dict[str, Any]) -> None:
     with pytest.raises(BadToken):
         shard.central.operator(shard.tokens.sign("operator", payload))
+
+
+def test_the_ceiling_of_central_counts_on_a_shard_that_had_more(tmp_path: Path) -> None:
+    def opened(most: int) -> ShardApp:
+        environ = {"SHARDAPI_CENTRAL__MAX_NETS": str(most)}
+        return create_app(load(environ=environ, data_dir=str(tmp_path / "data")))
+
+    app = opened(50)
+    app.shard.central.submit([CreateNet(uid=mint_uid(), name=f"Net {number}") for number in range(3)])
+    app.shard.close()
+    app = opened(3)
+    with pytest.raises(ApiError, match="All 3 slots"):
+        app.shard.central.submit([CreateNet(uid=mint_uid(), name="One too many")])
+    app.shard.close()
+
+
+def test_an_empty_signing_secret_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "signing.secret").write_text("")
+    with pytest.raises(ConfigError, match=r"signing\.secret is empty"):
+        create_app(load(environ={}, data_dir=str(tmp_path)))

@@ -369,3 +369,38 @@ def test_a_join_without_its_end_is_not_forgotten(app: ShardApp, prune: Callable[
     assert [one.data.user_id for one in shard.store.read(lambda: left_open(shard.guild_id))] == ["1"]
     assert shard.events.oldest == shard.events.newest - 1
     assert shard.events.cursor(shard.events.id_of(1))[1]
+
+
+def test_a_follower_whose_events_are_gone_rests(
+    log: EventLog,
+    append: Callable[..., list[int]],
+    prune: Callable[[int, int], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    follower = log.follow("metrics")
+    append(3, at=1)
+    prune(1, 100)
+    reads: list[object] = []
+    read = log.store.read
+
+    def counted(fn: Callable[[], object]) -> object:
+        reads.append(fn)
+        return read(fn)
+
+    monkeypatch.setattr(log.store, "read", counted)
+    waiting = gevent.spawn(lambda: next(iter(follower)))
+    with gevent.Timeout(0.3, False):
+        waiting.join()
+    assert len(reads) <= 2
+    numbers = append(1)
+    assert [one.number for one in waiting.get(timeout=5)] == numbers
+
+
+def test_a_cursor_of_a_plugin_that_is_off_holds_nothing(
+    app: ShardApp, log: EventLog, append: Callable[..., list[int]]
+) -> None:
+    log.follow("webhook", hold=True)
+    append(3, at=clock.now() - 100 * HOUR)
+    without = EventLog(app.shard.store, log.guild_id)
+    app.shard.writer.write(without.prune(24, 100))
+    assert without.page(0, 2**62) == []

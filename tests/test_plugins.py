@@ -115,3 +115,30 @@ def test_an_unknown_setting_of_a_plugin_is_named(made: MakeApp) -> None:
 def test_an_unknown_name_lists_what_is_installed() -> None:
     with pytest.raises(ConfigError, match="there is no plugin nope; installed: assignments, audit"):
         create_app(load(environ={"SHARDAPI_PLUGINS__ENABLED": "nope"}))
+
+
+@pytest.mark.parametrize(
+    ("view", "complaint"),
+    [
+        ('@hello.post("/hello", scope="read:hello")\ndef say() -> Greeting:', "a write takes `write: Write`"),
+        ('@hello.get("/other", scope="read:hello")\ndef say(q: Greeting) -> Greeting:', "nothing provides q"),
+        ('@hello.get("/<name>", scope="read:hello")\ndef say(name) -> Greeting:', "nothing provides name"),
+    ],
+)
+def test_a_view_that_asks_for_what_nothing_provides_fails_at_import(
+    made: MakeApp, view: str, complaint: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        made(bad=HELLO + f'\n{view}\n    """Say it."""\n    return Greeting(text="")\n')
+    assert complaint in str(raised.value) and "plugin bad" in str(raised.value)
+
+
+def test_a_hook_may_leave_out_what_it_does_not_use(made: MakeApp) -> None:
+    app = made(hello=HELLO.replace("shardapi_blueprints(app: ShardApp)", "shardapi_blueprints()"))
+    assert "/api/v1/hello" in {route.rule for route in app.shard.plugins.routes}
+    app.shard.close()
+
+
+def test_a_hook_that_does_not_exist_stops_the_start_by_name(made: MakeApp) -> None:
+    with pytest.raises(ConfigError, match="plugin bad"):
+        made(bad=HELLO + "\n@hookimpl\ndef shardapi_nonsense():\n    return []\n")
