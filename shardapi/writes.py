@@ -199,10 +199,10 @@ def _flag(call: Call) -> bool:
     if not call.environ.get("QUERY_STRING"):
         return False
     text = call.query().get("dryRun", ["false"])[-1].lower()
-    if text not in ("true", "false", "1", "0", ""):
+    if text not in ("true", "false"):
         problem = FieldError("dryRun", "Expected true or false")
         raise INVALID_VALUE(f'dryRun is true or false, not "{text[:40]}".', errors=(problem,))
-    return text in ("true", "1", "")
+    return text == "true"
 
 
 def _bounded(environ: dict[str, Any], name: str, header: str, most: int) -> str:

@@ -277,9 +277,7 @@ def test_what_holds_live_presence_has_no_etag(client: FlaskClient, path: str) ->
 # -- dryRun
 
 
-@pytest.mark.parametrize(
-    "query", ["dryRun=true", "dryRun=TRUE", "dryRun=1", "dryRun", "x=1&dryRun=true", "%64ryRun=1"]
-)
+@pytest.mark.parametrize("query", ["dryRun=true", "dryRun=TRUE", "x=1&dryRun=true", "%64ryRun=true"])
 def test_a_dry_run_changes_nothing_and_tells_nothing(app: ShardApp, client: FlaskClient, query: str) -> None:
     before = everything(app)
     answer = said(client.post(f"{NETS}?{query}", json={"name": "Strike"}))
@@ -288,14 +286,17 @@ def test_a_dry_run_changes_nothing_and_tells_nothing(app: ShardApp, client: Flas
     assert everything(app) == before and not app.shard.guild.nets and app.shard.events.newest == 0
 
 
-@pytest.mark.parametrize("query", ["dryRun=false", "dryRun=0", "dryRun=true&dryRun=false", "dryrun=true"])
+@pytest.mark.parametrize("query", ["dryRun=false", "dryRun=true&dryRun=false", "dryrun=true"])
 def test_what_is_not_a_dry_run_is_real(app: ShardApp, client: FlaskClient, query: str) -> None:
     assert "dryRun" not in said(client.post(f"{NETS}?{query}", json={"name": "Strike"}))
     assert len(app.shard.guild.nets) == 1
 
 
-def test_a_dry_run_that_is_neither_true_nor_false_is_refused(app: ShardApp, client: FlaskClient) -> None:
-    refused = problem(client.post(f"{NETS}?dryRun=maybe", json={"name": "Strike"}), "invalid_value")
+@pytest.mark.parametrize("value", ["=maybe", "=1", "=0", "=", ""])
+def test_a_dry_run_that_is_neither_true_nor_false_is_refused(
+    app: ShardApp, client: FlaskClient, value: str
+) -> None:
+    refused = problem(client.post(f"{NETS}?dryRun{value}", json={"name": "Strike"}), "invalid_value")
     assert refused["errors"][0]["path"] == "dryRun" and not app.shard.guild.nets
 
 
