@@ -25,7 +25,10 @@ COLUMNS = (
 )
 INSERT = f"INSERT INTO audit ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 # The plus keeps SQLite from walking all of a guild's rows: only those of this minute are looked at.
-FAILURE_OF_THE_MINUTE = "SELECT id FROM audit WHERE at >= ? AND +guild = ? AND key_id = '' AND address = ? ORDER BY at DESC LIMIT 1"
+FAILURE_OF_THE_MINUTE = (
+    "SELECT id FROM audit WHERE at >= ? AND +guild = ? AND key_id = '' AND address = ?"
+    " ORDER BY at DESC LIMIT 1"
+)
 
 Row = tuple[Any, ...]
 

@@ -85,6 +85,8 @@ class Function(Job):
         except Exception as error:
             if translated(error) is not error:
                 raise
+            if not database.connection().in_transaction:  # SQLite rolled back by itself, and fn hid why
+                raise unavailable("the disk is full") from error
             self.error = error
         else:
             draft.events.extend(self.tell(done) if self.tell is not None else ())
@@ -119,7 +121,11 @@ class Writer:
         """Queue a job and wait until it is on disk; raises what refused it."""
         if gevent.getcurrent() is self._task:
             raise RuntimeError("a reaction to a commit cannot wait for another one: spawn a greenlet for it")
-        self._put(job).wait()
+        if not self._queue:
+            self._start()
+            self._wake.set()
+        self._queue.append(job)
+        self._done.wait()
         if job.error is not None:
             raise job.error
         return job.result
@@ -148,13 +154,6 @@ class Writer:
     ) -> Any:
         """Run fn in a write transaction; returns its result, or what `record` made of it in the same one."""
         return self.run(Function(fn, record, tell))
-
-    def _put(self, job: Job) -> gevent.event.Event:
-        if not self._queue:
-            self._start()
-            self._wake.set()
-        self._queue.append(job)
-        return self._done
 
     def _start(self) -> gevent.Greenlet:
         if self._task is None:
@@ -249,8 +248,6 @@ class Writer:
                 save_guild(draft.before, draft.guild)
             for job in jobs:
                 job.write(draft)
-                if not database.connection().in_transaction:
-                    raise unavailable("the disk is full")  # SQLite rolled back by itself, and the job hid it
             batch = Batch(self.log, self._last_number, draft.now)
             batch.add(draft.events)
             batch.save()
