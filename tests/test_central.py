@@ -203,3 +203,21 @@ def test_an_empty_signing_secret_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "signing.secret").write_text("")
     with pytest.raises(ConfigError, match=r"signing\.secret is empty"):
         create_app(load(environ={}, data_dir=str(tmp_path)))
+
+
+def test_a_stop_that_was_not_forced_after_all_is_logged_before_the_leave_that_followed_it(
+    app: ShardApp,
+) -> None:
+    shard = app.shard
+    uid = mint_uid()
+    shard.central.submit([CreateNet(uid=uid, name="Strike"), SetOperation(open=True)])
+    shard.central.submit([Assign(uid=uid, user_id="1")])
+    connection = join(app, "1")
+    shard.presence.key_up(connection, uid)
+    shard.writer.append(())
+    since = shard.events.newest
+    chosen = shard.presence.force(replace(shard.guild, operation_open=False))
+    shard.presence.leave(connection, "closed")
+    shard.presence.release(chosen)
+    shard.writer.append(())
+    assert [event.type for event in shard.events.page(since, 2**62)] == ["ptt.stop", "user.left"]

@@ -376,3 +376,29 @@ def test_looking_abroad_beside_a_commit_does_not_bring_back_the_state_before_it(
     shard.central.submit([SetOperation(open=True)])
     looking.get(timeout=5)
     assert shard.guild.operation_open and shard.guild.version == 2
+
+
+def test_an_event_that_cannot_be_encoded_takes_no_other_with_it(app: ShardApp) -> None:
+    writer, dropped = app.shard.writer, []
+    writer.on_dropped.append(dropped.append)
+    opened = OperationChanged(open=True)
+    writer.post(
+        [Event("operation.opened", opened), Event("bad", object()), Event("operation.closed", opened)]
+    )
+    writer.append([Event("operation.opened", opened)])
+    logged = [event.type for event in app.shard.events.page(0, 2**62)]
+    assert logged == ["operation.opened", "operation.closed", "operation.opened"]
+    assert sum(dropped) == 1
+
+
+def test_a_reaction_to_a_commit_that_waits_for_another_is_told(app: ShardApp) -> None:
+    writer, told = app.shard.writer, []
+
+    def react(events: object) -> None:
+        with pytest.raises(RuntimeError, match="cannot wait for another"):
+            writer.write(lambda: None)
+        told.append(events)
+
+    app.shard.events.on_commit.append(react)
+    writer.append([Event("operation.opened", OperationChanged(open=True))])
+    assert told
