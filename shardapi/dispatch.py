@@ -183,7 +183,8 @@ class Dispatcher:
                 result.guild_id = self.shard.guild_id
             body = ENCODE(result)
         if route.etag:
-            tag = f'"{self.shard.guild.version}"'
+            version = self.shard.guild.version
+            tag = f'"{result.etag(version) if isinstance(result, Answer) else version}"'
             headers.append(("ETag", tag))
             asked = call.environ.get("HTTP_IF_NONE_MATCH", "")
             if tag in asked or asked.strip() == "*":

@@ -24,6 +24,10 @@ class Answer(msgspec.Struct, rename="camel", kw_only=True):
     ok: bool = True
     guild_id: str = ""
 
+    def etag(self, version: int) -> str:
+        """The entity tag of an answer declared with etag=True: the config version, unless a subclass has its own."""
+        return str(version)
+
 
 class Written(Answer, kw_only=True):
     """What every write says: what it was, whether it changed anything, the config version after it."""

@@ -2,21 +2,29 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import UNSET
 
 from . import clock
 from .auditlog import INSERT, row_of
 from .central import Outcome, mint_uid, moved_on
 from .commands import Command
-from .errors import IDEMPOTENCY_MISMATCH, IDEMPOTENCY_RUNNING, INVALID_VALUE, FieldError
-from .events import Event
+from .errors import (
+    IDEMPOTENCY_MISMATCH,
+    IDEMPOTENCY_RUNNING,
+    INVALID_VALUE,
+    PRECONDITION_FAILED,
+    FieldError,
+)
+from .events import ConfigChanged, Event
 from .models import Idempotency, config_version
 from .routes import Call, Written
 from .store import many
 
+T = TypeVar("T")
 W = TypeVar("W", bound=Written)
 
 KEEP_MS = 86_400_000
@@ -32,6 +40,14 @@ class Rendered:
 
     def __init__(self, body: bytes, replayed: bool = False) -> None:
         self.body, self.replayed = body, replayed
+
+
+class Rehearsed(Exception):
+    """Raised at the end of a dry run's transaction, to take it back."""
+
+    def __init__(self, answer: Written) -> None:
+        super().__init__()
+        self.answer = answer
 
 
 class Write:
@@ -80,6 +96,55 @@ class Write:
         )
         return rendered
 
+    def store(
+        self,
+        work: Callable[[], T],
+        answer: Callable[[T], W],
+        *,
+        events: Callable[[T], Iterable[Event]] = lambda result: (),
+        tag: Callable[[], str] | None = None,
+    ) -> W | Rendered:
+        """Write rows that are no command; a dry run does it all and takes it back.
+
+        `work` runs in the transaction and raises ApiError to refuse; of its result `answer` makes what is
+        answered, which says whether anything changed, and `events` what is logged if so. `tag` gives the
+        present entity tag of what is written ("" if there is none yet), for If-Match; without it If-Match
+        names the config version.
+        """
+        made: list[W] = []
+
+        def checked() -> T:
+            self._check(config_version(self.shard.guild_id) if tag is None else tag())
+            return work()
+
+        def record(result: T) -> Rendered:
+            made.append(answer(result))
+            version = config_version(self.shard.guild_id)
+            if self.dry_run:
+                made[0].version = version
+                raise Rehearsed(made[0])
+            return self._record(made[0], made[0].changed, version)
+
+        def tell(result: T) -> Iterable[Event]:
+            return events(result) if made[0].changed else ()
+
+        try:
+            rendered: Rendered = self.shard.writer.write(checked, record, tell)
+        except Rehearsed as done:
+            return self._dry(made[0], done.answer.changed, done.answer.version)
+        return rendered
+
+    def config_changed(self, action: str, uid: str = "", preset: str = "") -> Event:
+        """The event of a write beside the config, which leaves its version as it is; made in the transaction."""
+        data = ConfigChanged(
+            action=action,
+            version=config_version(self.shard.guild_id),
+            key_id=self.by or UNSET,
+            uid=uid or UNSET,
+            preset=preset or UNSET,
+        )
+        return Event("config.changed", data, uid)
+
     def perform(
         self,
         answer: W,
@@ -105,9 +170,15 @@ class Write:
         effect()
         return rendered
 
-    def _check(self, version: int) -> None:
-        if self._if_match is not None and not self._matches(version):
-            raise moved_on(version)
+    def _check(self, present: int | str) -> None:
+        """Raises precondition_failed if If-Match names another version, or another tag than the present one."""
+        if self._if_match is None or self._matches(present):
+            return
+        if isinstance(present, int):
+            raise moved_on(present)
+        raise PRECONDITION_FAILED(
+            "It was changed since you read it.", hint="Read it again, then decide again."
+        )
 
     def _dry(self, answer: W, changed: bool, version: int) -> W:
         answer.changed, answer.version, answer.dry_run = changed, version, True
@@ -132,10 +203,11 @@ class Write:
 
     # -- precondition
 
-    def _matches(self, version: int) -> bool:
+    def _matches(self, present: int | str) -> bool:
+        """Whether If-Match admits this version or tag; "" stands for what does not exist, which nothing matches."""
         assert self._if_match is not None
         tags = [tag.strip() for tag in self._if_match.split(",")]
-        return f'"{version}"' in tags or tags == ["*"]
+        return present != "" and (f'"{present}"' in tags or tags == ["*"])
 
     # -- idempotency
 
