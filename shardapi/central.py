@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from . import catalogue, clock
-from .commands import Change, Command, CreateNet, EndTemporary, RestoreNet
+from .commands import Change, Command, CreateNet, EndTemporary, RestoreNet, SetFeatures
 from .config import CentralSettings
 from .errors import PRECONDITION_FAILED, ApiError
 from .guild import Frozen, Guild
@@ -187,7 +187,9 @@ class EmbeddedCentral:
         """The commands with what central grants at most."""
         most = self.settings.max_nets
         return [
-            replace(command, ceiling=most) if isinstance(command, CreateNet | RestoreNet) else command
+            replace(command, ceiling=most)
+            if isinstance(command, CreateNet | RestoreNet | SetFeatures)
+            else command
             for command in commands
         ]
 

@@ -4,17 +4,17 @@ Nothing here is random or reads a clock: uids and times come in with the command
 """
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from .errors import CONFLICT, MAX_NETS_IN_USE, NET_ACTIVE, NO_FREE_SLOT
+from .changes import MOST_NETS, FeatureChanges, OrgLinkChanges, PublicNetChanges, unique
+from .errors import INVALID_VALUE, MAX_NETS_IN_USE, NET_ACTIVE, NET_MISMATCH, NO_FREE_SLOT, FieldError
 from .events import AssignmentsChanged, ConfigChanged, Event, OperationChanged
-from .guild import Assignment, Features, Frozen, Guild, Net, PublicNet, Rule
+from .guild import Assignment, Frozen, Guild, Net, OrgLink, PublicNet, Rule
 
-MOST_NETS = 50
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -178,6 +178,7 @@ def _without(guild: Guild, net: Net) -> Guild:
         if net.uid in rule.net_uids
         else rule
         for rule in guild.rules
+        if rule.net_uids != (net.uid,)
     )
     features = guild.features
     if features.org_link.net_uid == net.uid:
@@ -187,7 +188,7 @@ def _without(guild: Guild, net: Net) -> Guild:
         nets=nets,
         freed={**guild.freed, net.slot: max(guild.freed.values(), default=0) + 1},
         members={uid: users for uid, users in guild.members.items() if uid != net.uid},
-        rules=tuple(rule for rule in rules if rule.net_uids),
+        rules=rules,
         features=features,
     )
 
@@ -280,51 +281,94 @@ class SetOperation(Command, frozen=True, kw_only=True):
 
 
 class SetRules(Command, frozen=True, kw_only=True):
-    """Replace all rules; every net they name must be active."""
+    """Replace all rules; every net they name must be active.
+
+    `slots`, where given, names nets of the rule at the same place by slot: instead of its uids, or in agreement
+    with them. Rules for the same role are one rule with the nets of all.
+    """
 
     rules: tuple[Rule, ...]
+    slots: tuple[tuple[int, ...], ...] = ()
 
     def apply(self, guild: Guild) -> Change:
-        for rule in self.rules:
-            for uid in rule.net_uids:
-                guild.find(uid)
-        if guild.rules == self.rules:
+        merged: dict[str, tuple[str, ...]] = {}
+        for place, rule in enumerate(self.rules):
+            uids = _named(guild, rule, self.slots[place] if self.slots else ())
+            merged[rule.role_id] = unique((*merged.get(rule.role_id, ()), *uids))
+        rules = tuple(Rule(role_id=role, net_uids=uids) for role, uids in merged.items())
+        if guild.rules == rules:
             return Change(guild=guild, changed=False)
-        guild = replace(guild, rules=self.rules)
+        guild = replace(guild, rules=rules)
         return Change(guild=guild, events=self._config(guild, "rules.set"))
 
 
-class SetFeatures(Command, frozen=True, kw_only=True):
-    """Replace the features as a whole; `ceiling` is what central grants at most."""
+def _named(guild: Guild, rule: Rule, slots: tuple[int, ...]) -> tuple[str, ...]:
+    by_uid = tuple(guild.find(uid).uid for uid in rule.net_uids)
+    by_slot = tuple(guild.find(slot=slot).uid for slot in slots)
+    if by_uid and by_slot and set(by_uid) != set(by_slot):
+        raise NET_MISMATCH(
+            f"The rule of role {rule.role_id} names other nets by netUids than by netIds.",
+            hint="Send netUids alone.",
+        )
+    return by_uid or by_slot
 
-    features: Features
-    ceiling: int
+
+class SetFeatures(Command, frozen=True, kw_only=True):
+    """Change some of the features, or of the Public Net or org link in them; `ceiling` is what central grants."""
+
+    changes: FeatureChanges
+    ceiling: int = MOST_NETS
 
     def apply(self, guild: Guild) -> Change:
-        features = self.features
-        if features.max_nets > self.ceiling:
-            raise CONFLICT(f"maxNets can be at most {self.ceiling} here.")
-        highest = max((net.slot for net in guild.nets.values()), default=0)
-        if features.max_nets < highest:
-            raise MAX_NETS_IN_USE(
-                f"maxNets cannot be below {highest}: a net is in that slot.", hint="Remove nets first."
-            )
-        if features.org_link.net_uid:
-            guild.find(features.org_link.net_uid)
-        if features == guild.features:
+        given = self.changes.given()
+        public_net = given.pop("public_net", PublicNetChanges()).onto(guild.public_net)
+        if "org_link" in given:
+            given["org_link"] = _linked(guild, given["org_link"])
+        features = replace(guild.features, **given)
+        if features.max_nets != guild.features.max_nets:
+            _may_have(guild, features.max_nets, self.ceiling)
+        if (features, public_net) == (guild.features, guild.public_net):
             return Change(guild=guild, changed=False)
-        guild = replace(guild, features=features)
-        return Change(guild=guild, events=self._config(guild, "features.set"))
+        guild_after = replace(guild, features=features, public_net=public_net)
+        return Change(guild=guild_after, events=self._config(guild, "features.set"))
+
+
+def _linked(guild: Guild, link: OrgLinkChanges) -> OrgLink:
+    """The org link with these changes; raises for a net that is not active, or named as two."""
+    uid, slot = link.net_uid or "", link.net_id or 0
+    if uid or slot:
+        uid = guild.find(uid, slot).uid
+        link = replace(link, net_uid=uid, net_id=UNSET)
+    return link.onto(guild.features.org_link)
+
+
+def _may_have(guild: Guild, most: int, ceiling: int) -> None:
+    if most > ceiling:
+        problem = FieldError("features.maxNets", f"Expected at most {ceiling}")
+        raise INVALID_VALUE(
+            f"maxNets can be at most {ceiling} here: central grants no more.", errors=(problem,)
+        )
+    if most < len(guild.nets):
+        raise MAX_NETS_IN_USE(
+            f"maxNets cannot be {most}: {len(guild.nets)} nets are in use.", hint="Remove nets first."
+        )
 
 
 class SetPublicNet(Command, frozen=True, kw_only=True):
-    """Replace the Public Net's visibility, name and gates; `action` names the call that did it."""
+    """Show or restore the Public Net, with another name or gates where given; hide it; or remove it with both."""
 
-    public_net: PublicNet
-    action: str = "public-net.show"
+    action: Literal["show", "hide", "remove", "restore"]
+    changes: PublicNetChanges = PublicNetChanges()
 
     def apply(self, guild: Guild) -> Change:
-        if guild.public_net == self.public_net:
+        before = guild.public_net
+        if self.action == "remove":
+            after = PublicNet()
+        elif self.action == "hide":
+            after = replace(before, enabled=False)
+        else:
+            after = replace(self.changes.onto(before), enabled=True)
+        if after == before:
             return Change(guild=guild, changed=False)
-        guild = replace(guild, public_net=self.public_net)
-        return Change(guild=guild, events=self._config(guild, self.action))
+        changed = replace(guild, public_net=after)
+        return Change(guild=changed, events=self._config(guild, f"public-net.{self.action}"))

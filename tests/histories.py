@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
+from typing import Any, Literal
 
 from hypothesis import strategies as st
 
 from shardapi.central import Outcome, Refused, decide
+from shardapi.changes import FeatureChanges, OrgLinkChanges, PublicNetChanges
 from shardapi.commands import (
     Archived,
     Assign,
@@ -22,7 +24,7 @@ from shardapi.commands import (
     Unassign,
 )
 from shardapi.errors import ApiError
-from shardapi.guild import Features, Guild, OrgLink, PublicNet, Rule
+from shardapi.guild import Features, Guild, Rule
 
 NOW = 1_800_000_000_000
 CEILING = 6
@@ -31,6 +33,7 @@ POOL = [f"net_{letter}" for letter in "abcdefgh"]
 USERS = ["1", "2", "9007199254740993"]
 ROLES = ["10", "11"]
 NAMES = ["Strike", "Air", "Ground"]
+SHOWS: list[Literal["show", "hide", "remove", "restore"]] = ["show", "hide", "remove", "restore"]
 
 seeds = st.integers(0, 2**32 - 1)
 histories = st.lists(seeds, min_size=10, max_size=40)
@@ -72,16 +75,39 @@ class Chance:
             inbound_relay_from_net_uids=self.uids(0),
         )
 
-    def features(self) -> Features:
-        """Any features."""
-        link = OrgLink(enabled=self.coin(), net_uid=self.random.choice(["", self.uid()]))
-        most = self.random.choice([1, 3, 4, CEILING, CEILING + 1])
-        return Features(max_nets=most, global_ptt_enabled=self.coin(), org_link=link)
+    def some(self, **values: Any) -> dict[str, Any]:
+        """Some of these, each as likely as not."""
+        return {name: value for name, value in values.items() if self.coin()}
 
-    def rules(self) -> tuple[Rule, ...]:
-        """Up to two rules."""
-        count = self.random.randint(0, 2)
-        return tuple(Rule(role_id=self.random.choice(ROLES), net_uids=self.uids(1)) for _ in range(count))
+    def features(self) -> FeatureChanges:
+        """Changes to any features."""
+        slot: dict[str, Any] = {"net_id": self.random.randint(1, 3)}
+        named = self.random.choice([{"net_uid": self.uid()}, {"net_uid": ""}, slot, {}])
+        return FeatureChanges(
+            **self.some(
+                max_nets=self.random.choice([1, 3, 4, CEILING, CEILING + 1]),
+                global_ptt_enabled=self.coin(),
+                public_net=self.public_net(),
+                org_link=OrgLinkChanges(**self.some(enabled=self.coin(), role_ids=self.gates()), **named),
+            )
+        )
+
+    def public_net(self) -> PublicNetChanges:
+        """Changes to the Public Net."""
+        return PublicNetChanges(**self.some(enabled=self.coin(), name=self.name(), role_ids=self.gates()))
+
+    def gates(self) -> tuple[str, ...]:
+        return tuple(self.random.choice(ROLES) for _ in range(self.random.randint(0, 2)))
+
+    def rules(self) -> SetRules:
+        """Up to three rules; now and then for one role twice, without a net, or with nets named by slot."""
+        rules, slots = list[Rule](), list[tuple[int, ...]]()
+        for _ in range(self.random.randint(0, 3)):
+            uids, by_slot = self.uids(0), self.random.random() < 0.3
+            known = [self.guild.nets[uid].slot for uid in uids if uid in self.guild.nets]
+            slots.append(tuple(known) if by_slot or self.random.random() < 0.1 else ())
+            rules.append(Rule(role_id=self.random.choice(ROLES), net_uids=() if by_slot else uids))
+        return SetRules(rules=tuple(rules), slots=tuple(slots) if self.coin() else ())
 
     def due(self) -> dict[str, str]:
         """An assignment, mostly one that is there."""
@@ -113,9 +139,9 @@ class Chance:
             lambda: Unassign(**self.net(), user_id=self.user()),  # type: ignore[arg-type]
             lambda: EndTemporary(**self.due(), at=self.time()),
             lambda: SetOperation(open=self.coin()),
-            lambda: SetRules(rules=self.rules()),
-            lambda: SetFeatures(features=self.features(), ceiling=CEILING),
-            lambda: SetPublicNet(public_net=PublicNet(enabled=self.coin(), name=self.name())),
+            self.rules,
+            lambda: SetFeatures(changes=self.features(), ceiling=CEILING),
+            lambda: SetPublicNet(action=self.random.choice(SHOWS), changes=self.public_net()),
         ]
         return self.random.choice(kinds)()
 

@@ -6,6 +6,7 @@ from histories import CEILING, NEW, NOW, after, batch_for, histories, play, seed
 from hypothesis import given, settings
 from msgspec.structs import replace
 
+from shardapi.changes import FeatureChanges, OrgLinkChanges, PublicNetChanges
 from shardapi.commands import (
     Archived,
     Assign,
@@ -29,10 +30,18 @@ from shardapi.guild import Assignment, Features, Guild, Net, OrgLink, PublicNet,
 
 
 def assert_sound(guild: Guild) -> None:
-    """Slots are unique and within the ceiling, and nothing names a net that is gone."""
+    """Slots are unique and within the ceiling, nothing names a net that is gone, or a role twice."""
     slots = [net.slot for net in guild.nets.values()]
-    assert len(set(slots)) == len(slots)
-    assert all(1 <= slot <= guild.features.max_nets <= CEILING for slot in slots)
+    assert len(set(slots)) == len(slots) <= guild.features.max_nets <= CEILING
+    assert all(1 <= slot <= CEILING for slot in slots)
+    roles = [rule.role_id for rule in guild.rules]
+    for once in (
+        roles,
+        guild.public_net.role_ids,
+        guild.features.org_link.role_ids,
+        *(rule.net_uids for rule in guild.rules),
+    ):
+        assert len(set(once)) == len(once)
     assert not set(slots) & set(guild.freed)
     assert all(uid == net.uid for uid, net in guild.nets.items())
     linked = [uid for net in guild.nets.values() for uid in net.relays]
@@ -169,7 +178,7 @@ def test_slots_that_are_free_are_handed_out_in_their_order() -> None:
 
 def test_a_slot_above_a_lowered_ceiling_is_not_handed_out() -> None:
     guild = after(nets(3, most=3), RemoveNet(uid="net_2"), RemoveNet(uid="net_0"))
-    guild = after(guild, SetFeatures(features=Features(max_nets=2), ceiling=CEILING))
+    guild = after(guild, SetFeatures(changes=FeatureChanges(max_nets=2), ceiling=CEILING))
     assert after(guild, CreateNet(uid="new", name="N")).nets["new"].slot == 1
 
 
@@ -186,13 +195,13 @@ def test_a_uid_is_active_at_most_once() -> None:
 
 def test_removing_a_net_takes_every_link_to_it_along() -> None:
     both, one = Rule(role_id="10", net_uids=("net_0", "net_1")), Rule(role_id="11", net_uids=("net_0",))
-    linked = Features(max_nets=CEILING, org_link=OrgLink(enabled=True, net_uid="net_0"))
+    linked = FeatureChanges(org_link=OrgLinkChanges(enabled=True, net_uid="net_0"))
     guild = after(
         nets(2),
         Assign(uid="net_0", user_id="1"),
         Assign(uid="net_0", user_id="2", until=NOW + 1),
         SetRules(rules=(both, one)),
-        SetFeatures(features=linked, ceiling=CEILING),
+        SetFeatures(changes=linked),
         RestoreNet(entry=archived("old", to=("net_0", "net_1"))),
     )
     change = RemoveNet(slot=1).apply(guild)
@@ -233,11 +242,16 @@ def test_a_net_is_restored_without_its_links_where_that_is_asked() -> None:
         (Assign(uid="net_global", user_id="1"), "net_protected"),
         (SetRules(rules=(Rule(role_id="1", net_uids=("net_9",)),)), "net_not_found"),
         (SetRules(rules=(Rule(role_id="1", net_uids=("net_public",)),)), "net_protected"),
-        (SetFeatures(features=Features(max_nets=CEILING + 1), ceiling=CEILING), "conflict"),
-        (SetFeatures(features=Features(max_nets=1), ceiling=CEILING), "max_nets_in_use"),
+        (SetRules(rules=(Rule(role_id="1", net_uids=()),), slots=((9,),)), "net_not_found"),
+        (SetRules(rules=(Rule(role_id="1", net_uids=("net_0",)),), slots=((2,),)), "net_mismatch"),
+        (SetRules(rules=(Rule(role_id="1", net_uids=("net_0",)),), slots=((1, 2),)), "net_mismatch"),
+        (SetFeatures(changes=FeatureChanges(max_nets=CEILING + 1), ceiling=CEILING), "invalid_value"),
+        (SetFeatures(changes=FeatureChanges(max_nets=1), ceiling=CEILING), "max_nets_in_use"),
+        (SetFeatures(changes=FeatureChanges(org_link=OrgLinkChanges(net_uid="x"))), "net_not_found"),
+        (SetFeatures(changes=FeatureChanges(org_link=OrgLinkChanges(net_id=250))), "net_protected"),
         (
-            SetFeatures(features=Features(max_nets=2, org_link=OrgLink(net_uid="x")), ceiling=CEILING),
-            "net_not_found",
+            SetFeatures(changes=FeatureChanges(org_link=OrgLinkChanges(net_uid="net_0", net_id=2))),
+            "net_mismatch",
         ),
     ],
 )
@@ -254,8 +268,14 @@ def test_a_command_that_cannot_be_is_refused_with_its_code(command: Command, cod
         Unassign(uid="net_0", user_id="3"),
         SetOperation(open=False),
         SetRules(rules=()),
-        SetPublicNet(public_net=PublicNet()),
-        SetFeatures(features=Features(max_nets=CEILING), ceiling=CEILING),
+        SetRules(rules=(), slots=()),
+        SetPublicNet(action="hide"),
+        SetPublicNet(action="hide", changes=PublicNetChanges(name="Not heeded")),
+        SetPublicNet(action="remove"),
+        SetFeatures(changes=FeatureChanges()),
+        SetFeatures(changes=FeatureChanges(max_nets=CEILING), ceiling=1),
+        SetFeatures(changes=FeatureChanges(org_link=OrgLinkChanges(net_uid=""))),
+        SetFeatures(changes=FeatureChanges(public_net=PublicNetChanges(enabled=False))),
         RestoreNet(entry=archived("net_0", users=("3",))),
         EndTemporary(uid="net_0", user_id="2", at=NOW),
         EndTemporary(uid="gone", user_id="9", at=NOW),
@@ -265,6 +285,114 @@ def test_what_is_true_already_changes_nothing_and_tells_nothing(command: Command
     guild = after(nets(1), Assign(uid="net_0", user_id="1"), Assign(uid="net_0", user_id="2", until=NOW + 5))
     change = command.apply(guild)
     assert not change.changed and change.guild is guild and change.events == ()
+
+
+# -- rules, features and the Public Net
+
+
+def test_rules_for_one_role_are_one_rule_with_the_nets_of_all() -> None:
+    rules = (
+        Rule(role_id="10", net_uids=("net_1",)),
+        Rule(role_id="11", net_uids=()),
+        Rule(role_id="10", net_uids=("net_0", "net_1", "net_0")),
+    )
+    assert after(nets(2), SetRules(rules=rules)).rules == (
+        Rule(role_id="10", net_uids=("net_1", "net_0")),
+        Rule(role_id="11", net_uids=()),
+    )
+
+
+def test_a_rule_names_nets_by_uid_by_slot_or_by_both() -> None:
+    rules = tuple(Rule(role_id=role, net_uids=uids) for role, uids in [("1", ("net_1",)), ("2", ())])
+    both = (Rule(role_id="3", net_uids=("net_0", "net_1")),)
+    guild = after(nets(2), SetRules(rules=rules + both, slots=((), (2, 1), (2, 1))))
+    assert [rule.net_uids for rule in guild.rules] == [("net_1",), ("net_1", "net_0"), ("net_0", "net_1")]
+
+
+def test_a_rule_without_nets_outlives_the_removal_of_a_net_and_one_emptied_by_it_does_not() -> None:
+    rules = (Rule(role_id="10", net_uids=()), Rule(role_id="11", net_uids=("net_0",)))
+    assert after(nets(2), SetRules(rules=rules), RemoveNet(uid="net_0")).rules == rules[:1]
+
+
+def test_what_a_change_of_features_does_not_name_stays() -> None:
+    gates = PublicNetChanges(name="Rally", role_ids=("1", "2", "1"))
+    link = OrgLinkChanges(enabled=True, role_ids=("3",), net_id=1)
+    guild = after(
+        nets(2),
+        SetFeatures(changes=FeatureChanges(public_net=gates, org_link=link)),
+        SetFeatures(changes=FeatureChanges(acars_enabled=False)),
+        SetFeatures(changes=FeatureChanges(public_net=PublicNetChanges(enabled=True))),
+        SetFeatures(changes=FeatureChanges(org_link=OrgLinkChanges(role_ids=()))),
+    )
+    assert guild.public_net == PublicNet(enabled=True, name="Rally", role_ids=("1", "2"))
+    assert guild.features == Features(
+        max_nets=CEILING, acars_enabled=False, org_link=OrgLink(enabled=True, net_uid="net_0")
+    )
+
+
+def test_changes_made_beside_one_another_are_all_kept() -> None:
+    one, other = FeatureChanges(global_ptt_enabled=True), FeatureChanges(ready_check_enabled=False)
+    guild = after(NEW, SetFeatures(changes=one), SetFeatures(changes=other))
+    assert (guild.features.global_ptt_enabled, guild.features.ready_check_enabled) == (True, False)
+
+
+def test_a_guild_with_more_nets_than_central_grants_may_change_its_other_features() -> None:
+    changes = FeatureChanges(max_nets=CEILING, acars_enabled=False)
+    assert not SetFeatures(changes=changes, ceiling=2).apply(nets(3)).guild.features.acars_enabled
+
+
+def test_as_many_nets_as_there_are_may_be_the_most_whatever_their_slots() -> None:
+    guild = after(nets(3), RemoveNet(slot=1), SetFeatures(changes=FeatureChanges(max_nets=2)))
+    assert refusal(guild, CreateNet(uid="new", name="N")).kind.code == "no_free_slot"
+    guild = after(guild, RemoveNet(slot=2), CreateNet(uid="new", name="N"))
+    assert sorted(net.slot for net in guild.nets.values()) == [1, 3]
+
+
+GATED = PublicNet(enabled=True, name="Rally", role_ids=("1",))
+
+
+@pytest.mark.parametrize(
+    ("commands", "left"),
+    [
+        ([SetPublicNet(action="hide")], replace(GATED, enabled=False)),
+        ([SetPublicNet(action="remove")], PublicNet()),
+        ([SetPublicNet(action="hide"), SetPublicNet(action="show")], GATED),
+        ([SetPublicNet(action="hide"), SetPublicNet(action="restore")], GATED),
+        ([SetPublicNet(action="remove"), SetPublicNet(action="restore")], PublicNet(enabled=True)),
+        (
+            [SetPublicNet(action="restore", changes=PublicNetChanges(name=" Muster "))],
+            replace(GATED, name="Muster"),
+        ),
+        ([SetPublicNet(action="show", changes=PublicNetChanges(role_ids=()))], replace(GATED, role_ids=())),
+    ],
+)
+def test_the_public_net_is_hidden_with_its_gates_and_removed_without_them(
+    commands: list[Command], left: PublicNet
+) -> None:
+    shown = SetPublicNet(action="show", changes=PublicNetChanges(name="Rally", role_ids=("1",)))
+    assert after(NEW, shown).public_net == GATED
+    assert after(NEW, shown, *commands).public_net == left
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"maxNets": 0}', "maxNets"),
+        ('{"maxNets": 51}', "maxNets"),
+        ('{"maxNets": "5"}', "maxNets"),
+        ('{"maxNets": null}', "maxNets"),
+        ('{"acarsEnabled": 1}', "acarsEnabled"),
+        ('{"pttEnabled": true}', "pttEnabled"),
+        ('{"publicNet": {"visible": true}}', "visible"),
+        ('{"publicNet": {"name": ".."}}', "publicNet"),
+        ('{"publicNet": {"roleIds": [1]}}', "publicNet.roleIds"),
+        ('{"orgLink": {"roleIds": "1"}}', "orgLink.roleIds"),
+        (msgspec.json.encode({"orgLink": {"roleIds": [str(n) for n in range(51)]}}).decode(), "roleIds"),
+    ],
+)
+def test_changes_that_cannot_be_are_refused_as_they_are_read(text: str, says: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=says):
+        msgspec.json.decode(text, type=FeatureChanges)
 
 
 @pytest.mark.parametrize(
@@ -324,10 +452,12 @@ def test_an_unassign_ends_the_manual_and_the_temporary_assignment() -> None:
             {"action": "rules.set"},
         ),
         (
-            SetPublicNet(public_net=PublicNet(enabled=True), by="k"),
+            SetFeatures(changes=FeatureChanges(public_net=PublicNetChanges(enabled=True)), by="k"),
             "config.changed",
-            {"action": "public-net.show"},
+            {"action": "features.set"},
         ),
+        (SetPublicNet(action="show", by="k"), "config.changed", {"action": "public-net.show"}),
+        (SetPublicNet(action="restore", by="k"), "config.changed", {"action": "public-net.restore"}),
     ],
 )
 def test_a_change_is_told_by_one_event_that_names_the_key(

@@ -6,8 +6,8 @@ from apps import API, client_of, said
 from flask.testing import FlaskClient
 
 from shardapi import ShardApp
+from shardapi.changes import FeatureChanges, OrgLinkChanges
 from shardapi.commands import SetFeatures
-from shardapi.guild import Features, OrgLink
 
 
 def test_a_new_guilds_features(client: FlaskClient) -> None:
@@ -27,13 +27,13 @@ def test_a_new_guild_may_have_as_many_nets_as_central_grants(make_app: Callable[
 
 
 def test_the_features_are_those_of_the_last_write(app: ShardApp, client: FlaskClient) -> None:
-    features = Features(
+    changes = FeatureChanges(
         max_nets=9,
         global_ptt_enabled=True,
         acars_enabled=False,
-        org_link=OrgLink(enabled=True, role_ids=("1",)),
+        org_link=OrgLinkChanges(enabled=True, role_ids=("1",)),
     )
-    app.shard.central.submit([SetFeatures(features=features, ceiling=50)])
+    app.shard.central.submit([SetFeatures(changes=changes)])
     answer = said(client.get(f"{API}/features"))["features"]
     assert (answer["maxNets"], answer["globalPttEnabled"], answer["acarsEnabled"]) == (9, True, False)
     assert answer["orgLink"] == {"enabled": True, "roleIds": ["1"], "netUid": ""}

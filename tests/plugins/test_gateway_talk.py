@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from shardapi import ShardApp, clock, presence
+from shardapi.changes import FeatureChanges, PublicNetChanges
 from shardapi.commands import (
     Assign,
     Command,
@@ -20,12 +21,12 @@ from shardapi.commands import (
     Unassign,
 )
 from shardapi.errors import STORE_UNAVAILABLE, ApiError
-from shardapi.guild import GLOBAL_UID, PUBLIC_UID, Features, PublicNet, Rule
+from shardapi.guild import GLOBAL_UID, PUBLIC_UID, Rule
 from shardapi.presence import Identity, Message
 
 NET = "net_" + "a" * 24
-GATED = PublicNet(enabled=True, role_ids=("pilot",))
-LOUD = Features(global_ptt_enabled=True)
+GATED = SetPublicNet(action="show", changes=PublicNetChanges(role_ids=("pilot",)))
+LOUD = SetFeatures(changes=FeatureChanges(global_ptt_enabled=True))
 
 
 class Phone:
@@ -100,20 +101,20 @@ ENDS: dict[str, tuple[str, list[Command], Command, str]] = {
     ),
     "hiding the Public Net": (
         PUBLIC_UID,
-        [SetPublicNet(public_net=GATED)],
-        SetPublicNet(public_net=PublicNet()),
+        [GATED],
+        SetPublicNet(action="hide"),
         "net_removed",
     ),
     "the Public Net's gates": (
         PUBLIC_UID,
-        [SetPublicNet(public_net=GATED)],
-        SetPublicNet(public_net=replace(GATED, role_ids=("medic",))),
+        [GATED],
+        SetPublicNet(action="show", changes=PublicNetChanges(role_ids=("medic",))),
         "unassigned",
     ),
     "switching global push-to-talk off": (
         GLOBAL_UID,
-        [SetFeatures(features=LOUD, ceiling=50)],
-        SetFeatures(features=Features(), ceiling=50),
+        [LOUD],
+        SetFeatures(changes=FeatureChanges(global_ptt_enabled=False)),
         "net_removed",
     ),
 }
@@ -168,7 +169,7 @@ def test_global_push_to_talk_is_heard_by_everyone(app: ShardApp, call: Call) -> 
     with pytest.raises(ApiError) as refusal:
         app.shard.presence.key_up(ann, GLOBAL_UID)
     assert refusal.value.kind.code == "feature_off"
-    submit(app, SetFeatures(features=LOUD, ceiling=50))
+    submit(app, LOUD)
     app.shard.presence.key_up(ann, net_id=255)
     app.shard.presence.key_down(ann, net_id=255)
     for phone in (ann, bob, recorder):
@@ -188,7 +189,7 @@ def test_the_gates_decide_who_is_on_the_public_net(
     gates: tuple[str, ...], roles: tuple[str, ...], admitted: bool, app: ShardApp, call: Call
 ) -> None:
     phone = call("ann", *roles)
-    submit(app, SetPublicNet(public_net=PublicNet(enabled=True, role_ids=gates)))
+    submit(app, SetPublicNet(action="show", changes=PublicNetChanges(role_ids=gates)))
     assert phone.take() == ["config [250]" if admitted else "config []"]
     assert app.shard.presence.occupancy(PUBLIC_UID) == admitted
     if not admitted:

@@ -9,8 +9,9 @@ from apps import API, client_of, join, problem, said
 from flask.testing import FlaskClient
 
 from shardapi import ShardApp, clock
+from shardapi.changes import FeatureChanges, OrgLinkChanges
 from shardapi.commands import Archived, RestoreNet, SetFeatures, SetRules
-from shardapi.guild import Features, OrgLink, Rule
+from shardapi.guild import Rule
 
 NETS = f"{API}/nets"
 
@@ -172,7 +173,7 @@ def test_removing_a_net_takes_its_rules_relays_and_org_link_along(app: ShardApp,
             SetRules(
                 rules=(Rule(role_id="10", net_uids=(first, second)), Rule(role_id="11", net_uids=(first,)))
             ),
-            SetFeatures(features=Features(org_link=OrgLink(enabled=True, net_uid=first)), ceiling=50),
+            SetFeatures(changes=FeatureChanges(org_link=OrgLinkChanges(enabled=True, net_uid=first))),
         ]
     )
     removed = said(client.delete(f"{NETS}/{first}"))["entry"]

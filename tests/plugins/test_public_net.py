@@ -4,8 +4,8 @@ from apps import API, client_of, problem, said
 from flask.testing import FlaskClient
 
 from shardapi import ShardApp
+from shardapi.changes import PublicNetChanges
 from shardapi.commands import SetPublicNet
-from shardapi.guild import PublicNet
 
 
 def test_a_new_guilds_public_net_is_hidden(app: ShardApp, client: FlaskClient) -> None:
@@ -17,8 +17,8 @@ def test_a_new_guilds_public_net_is_hidden(app: ShardApp, client: FlaskClient) -
 
 
 def test_it_shows_its_name_and_its_gates(app: ShardApp, client: FlaskClient) -> None:
-    shown = PublicNet(enabled=True, name="Rally", role_ids=("9007199254740993",))
-    app.shard.central.submit([SetPublicNet(public_net=shown)])
+    shown = PublicNetChanges(name="Rally", role_ids=("9007199254740993",))
+    app.shard.central.submit([SetPublicNet(action="show", changes=shown)])
     answer = said(client.get(f"{API}/public-net"))["publicNet"]
     assert answer == {"enabled": True, "name": "Rally", "roleIds": ["9007199254740993"]}
 

@@ -8,7 +8,6 @@ from flask.testing import FlaskClient
 from shardapi import ShardApp
 from shardapi.clock import iso
 from shardapi.commands import SetOperation, SetPublicNet
-from shardapi.guild import PublicNet
 
 
 def roster(client: FlaskClient) -> list[dict[str, Any]]:
@@ -54,7 +53,7 @@ def test_an_operator_on_no_net_has_no_first_one(app: ShardApp, client: FlaskClie
 
 
 def test_the_public_net_is_one_of_theirs(app: ShardApp, client: FlaskClient) -> None:
-    app.shard.central.submit([SetPublicNet(public_net=PublicNet(enabled=True))])
+    app.shard.central.submit([SetPublicNet(action="show")])
     join(app, "1")
     (operator,) = roster(client)
     assert (operator["nets"], operator["netUids"]) == ([250], ["net_public"])

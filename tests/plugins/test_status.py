@@ -7,9 +7,9 @@ from apps import API, client_of, join, said
 from flask.testing import FlaskClient
 
 from shardapi import ShardApp
+from shardapi.changes import PublicNetChanges
 from shardapi.clock import iso
 from shardapi.commands import Archived, RestoreNet, SetOperation, SetPublicNet
-from shardapi.guild import PublicNet
 from shardapi.shard import VERSION
 
 
@@ -108,8 +108,8 @@ def test_relays_are_shown_by_slot_and_uid(app: ShardApp, client: FlaskClient) ->
 
 def test_an_enabled_public_net_is_one_more_protected_entry(app: ShardApp, client: FlaskClient) -> None:
     said(client.post(f"{API}/nets", json={"name": "Strike"}))
-    shown = PublicNet(enabled=True, name="Rally", role_ids=("10",))
-    app.shard.central.submit([SetPublicNet(public_net=shown)])
+    shown = PublicNetChanges(name="Rally", role_ids=("10",))
+    app.shard.central.submit([SetPublicNet(action="show", changes=shown)])
     join(app, "1", "10")
     join(app, "2", "11")
     answer = status(client)
@@ -134,7 +134,7 @@ def test_an_enabled_public_net_is_one_more_protected_entry(app: ShardApp, client
 
 @pytest.mark.parametrize("change", ["join", "write", "key up"])
 def test_what_has_changed_shows_at_once(app: ShardApp, client: FlaskClient, change: str) -> None:
-    app.shard.central.submit([SetOperation(open=True), SetPublicNet(public_net=PublicNet(enabled=True))])
+    app.shard.central.submit([SetOperation(open=True), SetPublicNet(action="show")])
     operator = join(app, "1")
     before = status(client)
     assert status(client) == before
