@@ -48,10 +48,9 @@ class NetRef(Body, kw_only=True):
     """A body that names a net: by netUid, which is preferred, or by netId; if by both, they must agree."""
 
     schema_extra: ClassVar[dict[str, Any]] = {
-        "oneOf": [
-            {"required": ["netUid"], "properties": {"netUid": {"type": "string", "minLength": 1}}},
-            {"required": ["netId"], "properties": {"netId": {"type": "integer"}}},
-        ]
+        "if": {"required": ["netId"], "properties": {"netId": {"type": "integer"}}},
+        "then": {"properties": {"netUid": {"type": "null"}}},
+        "else": {"required": ["netUid"], "properties": {"netUid": {"type": "string", "minLength": 1}}},
     }
 
     net_uid: NetUid | None = None

@@ -108,6 +108,8 @@ class Route(msgspec.Struct, kw_only=True):
     etag: bool = False
     websocket: bool = False
     examples: dict[str, Any] = {}
+    headers: dict[str, str] = {}
+    takes_headers: dict[str, str] = {}
     providers: tuple[tuple[str, Provider], ...] = ()
 
     @property
@@ -161,11 +163,15 @@ class Routes(flask.Blueprint):
         etag: bool = False,
         websocket: bool = False,
         examples: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        takes_headers: dict[str, str] | None = None,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Declare one call. `scope` is a scope's name or PUBLIC; leaving it out fails at import.
 
         The view takes what it names: `body` and `query` (Structs), path parameters, and by annotation Key, Call,
-        Shard and Write. It returns a Struct, or a flask.Response.
+        Shard and Write. It returns a Struct, or a flask.Response. For the OpenAPI document, `examples` has the "body",
+        and of the "answer" the members that its schema cannot tell; `headers` and `takes_headers` have a sentence for
+        each header of its own that the call answers or takes.
         """
 
         def register(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -187,12 +193,12 @@ class Routes(flask.Blueprint):
                 answer=answer,
                 media_type=media_type,
                 errors=tuple(errors),
-                path_types={
-                    name: kind for name, kind in hints.items() if f"<{name}>" in rule.replace(":", "<")
-                },
+                path_types={name: hints[name] for name in path_parameters(rule) if name in hints},
                 etag=etag,
                 websocket=websocket,
                 examples=examples or {},
+                headers=headers or {},
+                takes_headers=takes_headers or {},
                 providers=tuple((name, _provider(name, kind)) for name, kind in hints.items()),
             )
             if not route.summary:
@@ -204,9 +210,14 @@ class Routes(flask.Blueprint):
         return register
 
 
+def path_parameters(rule: str) -> list[str]:
+    """The names of the parts of a path that vary."""
+    return re.findall(r"<(?:[^:<>]+:)?([^<>]+)>", rule)
+
+
 def _check_parameters(view: Callable[..., Any], hints: dict[str, Any], rule: str) -> None:
     """Raises TypeError for a parameter that nothing provides."""
-    in_path = set(re.findall(r"<(?:[^:<>]+:)?([^<>]+)>", rule))
+    in_path = set(path_parameters(rule))
     for name in inspect.signature(view).parameters:
         kind = hints.get(name)
         provided = name in ("body", "query", "write") or kind in (Key, Call) or _is_shard(kind)

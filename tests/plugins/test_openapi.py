@@ -26,11 +26,24 @@ def document(app: ShardApp) -> dict[str, Any]:
 
 
 def operations(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    """The operations by method and path, with references to parameters, headers and examples followed."""
     return {
-        (method.upper(), path): operation
+        (method.upper(), path): followed(operation, document["components"])
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     }
+
+
+def followed(value: Any, components: dict[str, Any]) -> Any:
+    """The same with what its references lead to in their place, but for schemas, which may hold themselves."""
+    if isinstance(value, list):
+        return [followed(one, components) for one in value]
+    if not isinstance(value, dict):
+        return value
+    _, _, kind, name = (value.get("$ref") or "///").split("/")
+    if kind and kind != "schemas":
+        return components[kind][name]
+    return {key: followed(one, components) for key, one in value.items()}
 
 
 def declared(app: ShardApp) -> dict[tuple[str, str], Route]:

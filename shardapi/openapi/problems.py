@@ -1,0 +1,77 @@
+"""The errors of an operation, each with an example of its problem document."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from .. import errors as e
+from ..auth import Key, refused
+from ..errors import ApiError, ErrorCode, Problem
+from ..routes import Route, problem_codes
+from . import headers
+from .shapes import Schema, Shapes
+
+REQUEST_ID = "5f0c3a9e12b84d67"
+NO_SCOPES = Key("", "owner", "", "", frozenset(), 0, 0, 0, 0)
+
+
+def component_examples(routes: Iterable[Route]) -> dict[str, Any]:
+    """The examples that operations refer to, by the name that `_name` gives them."""
+    return {
+        _name(code, route): {"summary": code.title, "value": _document(_error(code, route))}
+        for route in routes
+        for code in problem_codes(route)
+    }
+
+
+def problem_responses(route: Route, shapes: Shapes) -> dict[str, Any]:
+    """What an operation answers when it refuses, by status."""
+    by_status: dict[int, list[ErrorCode]] = {}
+    for code in problem_codes(route):
+        by_status.setdefault(code.status, []).append(code)
+    return {str(status): _response(status, by_status[status], route, shapes) for status in sorted(by_status)}
+
+
+def _response(status: int, codes: list[ErrorCode], route: Route, shapes: Shapes) -> Schema:
+    return {
+        "description": "; ".join(f"{code.code}: {code.title}" for code in codes),
+        "headers": headers.of_problem(route, status),
+        "content": {
+            "application/problem+json": {
+                "schema": shapes.of(Problem),
+                "examples": {
+                    code.code: {"$ref": f"#/components/examples/{_name(code, route)}"} for code in codes
+                },
+            }
+        },
+    }
+
+
+def _name(code: ErrorCode, route: Route) -> str:
+    """What an example is called: a missing scope has one for each scope."""
+    return f"{code.code}.{route.scope.replace(':', '.')}" if code is e.MISSING_SCOPE else code.code
+
+
+def _error(code: ErrorCode, route: Route) -> ApiError:
+    """An error as it is raised; where it says more than its title, by the very code that raises it."""
+    if code is e.UNAUTHORIZED:
+        return refused()
+    if code is e.MISSING_SCOPE:
+        try:
+            NO_SCOPES.need(route.scope)
+        except ApiError as error:
+            return error
+    return code(f"{code.title}.")
+
+
+def _document(error: ApiError) -> dict[str, Any]:
+    kind = error.kind
+    shown = {
+        "ok": False,
+        "error": error.detail,
+        "code": kind.code,
+        "status": kind.status,
+        "title": kind.title,
+        "detail": error.detail,
+        "requestId": REQUEST_ID,
+    }
+    return {**shown, "hint": error.hint} if error.hint else shown
