@@ -8,7 +8,7 @@ import msgspec
 
 from .clock import iso, now
 from .events import CORE_EVENTS, GAP, Event, Gap, PttStart, PttStop, UserJoined, UserLeft
-from .models import Cursor
+from .models import Cursor, to_json
 from .store import Store, many, one, rows
 
 PAGE = 500
@@ -66,17 +66,17 @@ class EventLog:
         """The id readers see for a place in the log."""
         return f"{self.epoch}-{number}"
 
-    def block(self, number: int, type_: str, at: int, data: bytes) -> bytes:
+    def block(self, number: int, type_: str, at: int, data: str) -> bytes:
         """An event as its block in the stream: id, type, and the whole envelope on one line."""
         id_ = f"{self.epoch}-{number}"
         return (
             f'id: {id_}\nevent: {type_}\ndata: {{"id":"{id_}","type":"{type_}","guildId":"{self.guild_id}"'
-            f',"at":"{iso(at)}","data":'
-        ).encode() + (data + b"}\n\n")
+            f',"at":"{iso(at)}","data":{data}}}\n\n'
+        ).encode()
 
     def gap_block(self, requested: str, cursor: int) -> bytes:
         """A stream.gap whose id is the cursor after which the stream goes on."""
-        data = msgspec.json.encode(Gap(requested=requested, oldest=self.id_of(min(self.oldest, cursor))))
+        data = to_json(Gap(requested=requested, oldest=self.id_of(min(self.oldest, cursor))))
         return self.block(cursor, GAP.name, now(), data)
 
     def cursor(self, text: str) -> tuple[int, bytes]:
@@ -231,7 +231,8 @@ class Batch:
         self.logged: list[Logged] = []
         self.opened: dict[tuple[str, ...], int] = {}
         self.closed: list[int] = []
-        self._rows: list[tuple[int, str, str, str, int, bytes]] = []
+        # JSON as text: sqlite3 binds a str at once, and bytes only after looking for an adapter.
+        self._rows: list[tuple[int, str, str, str, int, str]] = []
 
     def add(self, events: Iterable[Event]) -> None:
         """Number events in their order; a hot loop, hence the local names."""
@@ -241,7 +242,7 @@ class Batch:
         for event in events:
             number += 1
             at, type_, net = event.at or now, event.type, event.net
-            data = encode(event.data)
+            data = encode(event.data).decode()
             add_row((number, guild, type_, net, at, data))
             add_logged(Logged(number, type_, net, block(number, type_, at, data)))
             if type_ in OPENING:

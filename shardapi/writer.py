@@ -12,6 +12,7 @@ from typing import Any
 import gevent
 import gevent.event
 import gevent.lock
+from gevent.hub import Waiter
 from msgspec.structs import replace
 
 from . import clock
@@ -34,6 +35,7 @@ class Job:
 
     error: Exception | None = None
     result: Any = None
+    done: Waiter  # of the greenlet that waits until it is on disk
 
     def decide(self, draft: "Draft") -> None:
         """Change the pending guild and say which events to log; raises to refuse, touching nobody else."""
@@ -110,7 +112,6 @@ class Writer:
         self.dropped = 0
         self._held: list[Event] = []
         self._queue: list[Job] = []
-        self._done = gevent.event.Event()
         self._wake = gevent.event.Event()
         self._task: gevent.Greenlet | None = None
         self._turn = gevent.lock.RLock()  # a state read beside a commit would be the one before it
@@ -124,8 +125,9 @@ class Writer:
         if not self._queue:
             self._start()
             self._wake.set()
+        job.done = Waiter()
         self._queue.append(job)
-        self._done.wait()
+        job.done.get()
         if job.error is not None:
             raise job.error
         return job.result
@@ -172,10 +174,9 @@ class Writer:
             self._wake.clear()
             batch, self._queue = self._queue, []
             held, self._held = self._held, []
-            done, self._done = self._done, gevent.event.Event()
             with self._turn:
                 self._commit(batch, held)
-            done.set()
+            gevent.get_hub().loop.run_callback(_wake, batch)
             if self._held:
                 gevent.sleep(RETRY_SECONDS if self.troubled else 0)
                 self._wake.set()
@@ -320,6 +321,12 @@ class Writer:
         if self._task is not None:
             self._task.kill()
             self._task = None
+
+
+def _wake(jobs: list[Job]) -> None:
+    """Let those go on who wait for these jobs; runs in the hub."""
+    for job in jobs:
+        job.done.switch(None)
 
 
 def _store_failed(error: Exception) -> bool:
