@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import gevent
 import msgspec
 
-from . import clock, folder, writes
+from . import clock, effects, folder, writes
 from .auditlog import AuditLog
 from .auth import Keys
 from .central import EmbeddedCentral
@@ -103,6 +103,12 @@ class Shard:
 
     # -- the worker's life
 
+    def spawn(self, task: Callable[[], Any]) -> gevent.Greenlet:
+        """Run a function in a greenlet of its own, which ends with this worker's turn at the shard."""
+        self._tasks = [one for one in self._tasks if not one.ready()]
+        self._tasks.append(gevent.spawn(task))
+        return self._tasks[-1]
+
     def start(self, worker: Any, tasks: list[Callable[[], None]]) -> None:
         """Begin to work; timers, gateway and tasks wait until no other process serves this data folder."""
         if not self.config.server.public_url:
@@ -121,6 +127,7 @@ class Shard:
         self._lock = lock
         self.writer.refresh()
         self._close_what_a_crash_left_open()
+        self.spawn(self._end_what_a_crash_interrupted)
         self.central.end_due()
         self.serving = True
         own = (self.central.run_timers, self.presence.keep_time, self._stay_alive, self._keep_house)
@@ -139,6 +146,9 @@ class Shard:
                 self.writer.append(events)
             except ApiError:
                 self.writer.post(events)  # held, in front of all that follows
+
+    def _end_what_a_crash_interrupted(self) -> None:
+        effects.keep(self.writer, lambda: effects.left_open(self.guild_id), lambda events: events)
 
     def _stay_alive(self) -> None:
         while True:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,11 +13,13 @@ from . import clock
 from .auditlog import INSERT, row_of
 from .central import Outcome, mint_uid, moved_on
 from .commands import Command
+from .effects import BEGUN, DONE, Effect, keep
 from .errors import (
     IDEMPOTENCY_MISMATCH,
     IDEMPOTENCY_RUNNING,
     INVALID_VALUE,
     PRECONDITION_FAILED,
+    ApiError,
     FieldError,
 )
 from .events import ConfigChanged, Event
@@ -148,27 +151,53 @@ class Write:
     def perform(
         self,
         answer: W,
-        effect: Callable[[], None],
+        effect: Callable[[W], None],
         *,
+        commands: Sequence[Command] = (),
         rows: Callable[[], None] = lambda: None,
-        events: Sequence[Event] = (),
+        events: Callable[[W], Iterable[Event]] = lambda answer: (),
     ) -> W | Rendered:
-        """Do what lies outside the store, at most once: the answer, rows and events are on disk before `effect` runs.
+        """Do what lies outside the store, at most once, and keep what came of it.
 
-        Raises precondition_failed, store_unavailable, store_uncertain; nothing was done then.
+        `answer` says what is planned. It is on disk, with `rows`, before `effect` runs and puts what came of it
+        into the answer; then that answer is kept instead, and `events` of it are logged. If the process ends in
+        between, the plan stands for what nobody can know.
+        Raises central.Refused, precondition_failed, store_unavailable, store_uncertain; nothing was done then.
         """
+        if_match = self._matches if self._if_match is not None else None
+        central, shard = self.shard.central, self.shard
         if self.dry_run:
-            self._check(self.shard.guild.version)
-            return self._dry(answer, True, self.shard.guild.version)
+            central.preview(commands, if_match=if_match)
+            return self._dry(answer, True, shard.guild.version)
+        begun = Effect(shard.guild_id, self.by, self.name)
 
-        def record(_: None) -> Rendered:
-            version = config_version(self.shard.guild_id)
-            self._check(version)
-            return self._record(answer, True, version)
+        def record(outcome: Outcome) -> Rendered:
+            rows()
+            rendered = self._record(answer, True, outcome.version, BEGUN)
+            begun.begin(events(answer))
+            return rendered
 
-        rendered: Rendered = self.shard.writer.write(rows, record, lambda _: events)
-        effect()
-        return rendered
+        planned = central.submit(commands, if_match=if_match, record=record)
+        expected = list(events(answer))
+        try:
+            effect(answer)
+        except Exception:
+            self._keep(begun, planned.body, expected)
+            raise
+        done = Rendered(ENCODE(answer))
+        self._keep(begun, done.body, list(events(answer)))
+        return done
+
+    def _keep(self, begun: Effect, body: bytes, events: Sequence[Event]) -> None:
+        """Keep what came of an effect; while the store cannot write, a repeat of it counts as running."""
+        work, tell = partial(begun.end, body), lambda ours: events if ours else ()
+        try:
+            self.shard.writer.write(work, tell=tell)
+        except ApiError:
+            keeping = self.shard.spawn(partial(keep, self.shard.writer, work, tell))
+            if self._running is not None:
+                keeping.link(partial(_over, self.shard.running_writes, self._running))
+                self._running = None
 
     def _check(self, present: int | str) -> None:
         """Raises precondition_failed if If-Match names another version, or another tag than the present one."""
@@ -187,7 +216,7 @@ class Write:
         plain = msgspec.to_builtins(answer)
         return msgspec.convert(_blanked(plain, frozenset(self._minted)), type(answer))
 
-    def _record(self, answer: W, changed: bool, version: int) -> Rendered:
+    def _record(self, answer: W, changed: bool, version: int, status: int = DONE) -> Rendered:
         """In the transaction: the answer with its audit and idempotency rows."""
         self.recorded = True
         answer.changed, answer.version = changed, version
@@ -197,7 +226,7 @@ class Write:
         if self.name:
             if Idempotency.get_or_none(self._mine()) is not None:
                 raise _in_progress()  # another process has done it since `begin`
-            row = (self.shard.guild_id, self.by, self.name, self._fingerprint, 200, body, clock.now())
+            row = (self.shard.guild_id, self.by, self.name, self._fingerprint, status, body, clock.now())
             many("INSERT OR REPLACE INTO idempotency VALUES (?, ?, ?, ?, ?, ?, ?)", [row])
         return Rendered(body)
 
@@ -232,6 +261,8 @@ class Write:
             return None
         if bytes(row.fingerprint) != self._fingerprint:
             raise _mismatch()
+        if row.status == BEGUN:
+            raise _in_progress()  # in another process, which has died if it stays so until we serve
         return Rendered(bytes(row.body), replayed=True)
 
     def _mine(self) -> Any:
@@ -253,6 +284,10 @@ class Write:
         parts = [self.shard.guild_id, self.by, call.environ["REQUEST_METHOD"], call.path]
         parts.append(call.environ.get("QUERY_STRING", ""))
         return hashlib.sha256(json.dumps(parts).encode() + call.data).digest()
+
+
+def _over(running: dict[tuple[str, str], bytes], who: tuple[str, str], _: Any) -> None:
+    del running[who]
 
 
 def _in_progress() -> Exception:

@@ -51,28 +51,29 @@ def disconnect(body: DisconnectBody, write: Write, shard: Shard) -> Disconnected
         raise errors.NOT_CONNECTED(
             f"{body.user_id} is not connected.", hint="GET /api/v1/roster lists who is."
         )
-    count = len(user.connections)
     until = clock.now() + body.block_minutes * MINUTE_MS if body.block_minutes else 0
 
     def block() -> None:
         if until:
             shard.operators.block(body.user_id, until)
 
-    def hang_up() -> None:
-        shard.presence.disconnect(body.user_id, REASON, body.reason.strip())
+    def hang_up(answer: Disconnected) -> None:
+        answer.disconnected = shard.presence.disconnect(body.user_id, REASON, body.reason.strip())
         if until:
             shard.operators.reload()
 
     answer = Disconnected(
         action="client.disconnect",
         user_id=body.user_id,
-        disconnected=count,
+        disconnected=len(user.connections),
         blocked_until=clock.iso(until),
     )
-    told = ClientDisconnected(user_id=body.user_id, key_id=write.by, disconnected=count)
-    return write.perform(  # type: ignore[return-value]
-        answer, hang_up, rows=block, events=[Event("client.disconnected", told)]
-    )
+
+    def told(answer: Disconnected) -> list[Event]:
+        data = ClientDisconnected(user_id=body.user_id, key_id=write.by, disconnected=answer.disconnected)
+        return [Event("client.disconnected", data, "", clock.now())]
+
+    return write.perform(answer, hang_up, rows=block, events=told)  # type: ignore[return-value]
 
 
 @hookimpl

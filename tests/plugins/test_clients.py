@@ -11,7 +11,6 @@ from gateways import Connect, Join, Tail, connected, receive, refused, served, t
 from websockets.exceptions import InvalidStatus
 
 from shardapi import ShardApp, clock
-from shardapi.errors import STORE_UNAVAILABLE
 from shardapi.presence import Identity, Message
 from shardapi.store import one, rows
 from shardapi.testing import Server
@@ -48,9 +47,9 @@ def test_an_operator_is_sent_home_with_a_reason(
     }
     assert told_to_go(first.socket) == told_to_go(second.socket) == "Off the net, please"
     (key,) = [one for one in shard.command("keys", "list") if one["kind"] == "owner"]
-    assert tail.expect("client.disconnected") == {"userId": user, "keyId": key["id"], "disconnected": 2}
     assert tail.expect("ptt.stop")["reason"] == "disconnect"
     assert tail.expect("user.left")["reason"] == "disconnect"
+    assert tail.expect("client.disconnected") == {"userId": user, "keyId": key["id"], "disconnected": 2}
     join(user)
 
 
@@ -89,8 +88,8 @@ class Phone:
     def __init__(self) -> None:
         self.told: list[str] = []
 
-    def send(self, message: Message) -> None:
-        pass
+    def send(self, message: Message) -> bool:
+        return True
 
     def close(self, reason: str, text: str = "") -> None:
         self.told.append(text or reason)
@@ -179,18 +178,32 @@ def test_what_broke_off_is_not_done_again(
     assert phone.told == []
 
 
-def test_nobody_goes_while_the_store_cannot_write(
-    app: ShardApp, client: FlaskClient, phone: Phone, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: Any) -> None:
-        raise STORE_UNAVAILABLE("The disk is full.", headers=(("Retry-After", "5"),))
-
-    with monkeypatch.context() as broken:
-        broken.setattr(app.shard.writer, "write", fail)
-        problem(client.post(DISCONNECT, json={"userId": "1"}, headers=KEPT), "store_unavailable")
+def test_nobody_goes_while_the_store_cannot_write(app: ShardApp, client: FlaskClient, phone: Phone) -> None:
+    store = app.shard.store
+    store.execute(lambda: one("PRAGMA query_only = 1"))
+    problem(client.post(DISCONNECT, json={"userId": "1"}, headers=KEPT), "store_unavailable")
     assert phone.told == []
+    store.execute(lambda: one("PRAGMA query_only = 0"))
     said(client.post(DISCONNECT, json={"userId": "1"}, headers=KEPT))
     assert phone.told == ["disconnect"]
+
+
+def test_the_count_is_of_those_who_were_there_when_it_was_done(
+    app: ShardApp, client: FlaskClient, phone: Phone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    presence, submit = app.shard.presence, app.shard.central.submit
+
+    def one_more_comes(*given: Any, **options: Any) -> Any:
+        done = submit(*given, **options)
+        presence.join(Phone(), Identity("1", "Ann"))
+        return done
+
+    monkeypatch.setattr(app.shard.central, "submit", one_more_comes)
+    first = client.post(DISCONNECT, json={"userId": "1"}, headers=KEPT)
+    assert said(first)["disconnected"] == 2
+    assert client.post(DISCONNECT, json={"userId": "1"}, headers=KEPT).data == first.data
+    (told,) = (one for one in app.shard.events.page(0, 2**62) if one.type == "client.disconnected")
+    assert told.envelope["data"]["disconnected"] == 2
 
 
 def test_it_is_in_the_audit_with_its_reason(app: ShardApp, client: FlaskClient, phone: Phone) -> None:
