@@ -19,7 +19,7 @@ hookimpl = pluggy.HookimplMarker("shardapi")
 
 @hookspec
 def shardapi_blueprints(app: "ShardApp") -> "list[Routes]":  # type: ignore[empty-body]
-    """The plugin's routes, each with its scope."""
+    """The plugin's routes, each with its scope; a blueprint's `cli` becomes commands of `shardapi`."""
 
 
 @hookspec

@@ -58,12 +58,24 @@ class _Candidate(NamedTuple):
                 self.name, module, dist.name if dist else "", dist.version if dist else "", self.bundled
             )
         assert self.file is not None
-        spec = importlib.util.spec_from_file_location(f"shardapi_file_{self.name}", self.file)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[module.__name__] = module
-        spec.loader.exec_module(module)
+        module = _module(f"shardapi_file_{self.name}", self.file)
         return Plugin(self.name, module, str(self.file), getattr(module, "__version__", ""), False)
+
+
+def _module(name: str, file: Path) -> ModuleType:
+    """A file as a module; the one that it was before in this process, unless that was another file."""
+    known = sys.modules.get(name)
+    if known is not None and known.__file__ == str(file):
+        return known
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
 
 
 def candidates(config: Config) -> dict[str, _Candidate]:
@@ -103,6 +115,7 @@ class Plugins:
         self.settings: dict[type, Any] = {}
         self.routes: list[Route] = []
         self.scopes: dict[str, str] = {}
+        self.commands: dict[str, str] = {}
         for candidate in chosen(config):
             self.loaded.append(_loaded(candidate))
         for plugin in self.loaded:
@@ -180,6 +193,7 @@ class Plugins:
                 raise ConfigError(f"plugin {plugin}: {route.name} needs the unknown scope {route.scope}")
             if route.scope != PUBLIC:
                 self.scopes[route.scope] = known[route.scope]
+        self._take_commands(plugin, routes)
         self.routes.extend(routes.declared)
         app.register_blueprint(routes)
         served = {route.name for route in self.routes}
@@ -188,6 +202,28 @@ class Plugins:
                 raise ConfigError(
                     f"plugin {plugin}: {rule.rule} was added without a declaration and its scope"
                 )
+
+    def _take_commands(self, plugin: str, routes: Routes) -> None:
+        """Note whose the commands in a blueprint's `cli` are, by name. Raises ConfigError for one that is taken."""
+        names: list[str] = []
+        if routes.cli.commands:
+            group = routes.cli_group
+            names = list(routes.cli.commands) if group is None else [_group_name(routes)]
+        for name in names:
+            other = self.commands.get(name) or _our_command(name)
+            if other:
+                raise ConfigError(f"plugin {plugin}: the command {name} is taken by {other}")
+            self.commands[name] = plugin
+
+
+def _group_name(routes: Routes) -> str:
+    return routes.cli_group if isinstance(routes.cli_group, str) else routes.name
+
+
+def _our_command(name: str) -> str:
+    from .cli import main  # which knows of plugins
+
+    return "shardapi" if name in main.commands else ""
 
 
 def _loaded(candidate: _Candidate) -> Plugin:

@@ -6,9 +6,10 @@ from ..config import Config
 from . import keys, operators, overview, simulate
 from .launch import launch
 from .options import as_json, foreseen, one_line, opened, with_config
+from .plugged import Main
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Main, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="shardapi")
 def main() -> None:
     """Run and manage a private voice shard's Owner API.

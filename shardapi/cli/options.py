@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
@@ -19,20 +19,35 @@ if TYPE_CHECKING:
     from ..app import ShardApp
 
 
+C = TypeVar("C", click.Command, Callable[..., Any])
+
+
+def config_options(command: C) -> C:
+    """Give a command the parameters --config (`file`) and --data-dir (`data_dir`)."""
+    data_dir = click.option("--data-dir", metavar="DIR", help="The data folder (default: ./shard-data).")
+    file = click.option(
+        "--config", "file", metavar="FILE", help="Settings as TOML (default: SHARDAPI_CONFIG, or none)."
+    )
+    return file(data_dir(command))
+
+
+def environ_of(file: str | None = None, data_dir: str | None = None) -> dict[str, str]:
+    """The environment with what --config and --data-dir say in it."""
+    environ = dict(os.environ)
+    if file is not None:
+        environ["SHARDAPI_CONFIG"] = str(Path(file).absolute())
+    if data_dir is not None:
+        environ["SHARDAPI_DATA_DIR"] = str(Path(data_dir).absolute())
+    return environ
+
+
 def with_config(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command --config and --data-dir, and pass it the settings in force."""
 
-    @click.option(
-        "--config", "file", metavar="FILE", help="Settings as TOML (default: SHARDAPI_CONFIG, or none)."
-    )
-    @click.option("--data-dir", metavar="DIR", help="The data folder (default: ./shard-data).")
+    @config_options
     @wraps(command)
     def loaded(*args: Any, file: str | None, data_dir: str | None, **kwargs: Any) -> Any:
-        environ = dict(os.environ)
-        if file is not None:
-            environ["SHARDAPI_CONFIG"] = str(Path(file).absolute())
-        if data_dir is not None:
-            environ["SHARDAPI_DATA_DIR"] = str(Path(data_dir).absolute())
+        environ = environ_of(file, data_dir)
         if kwargs.get("bind"):
             environ["SHARDAPI_SERVER__BIND"] = kwargs["bind"]
         click.get_current_context().obj = environ

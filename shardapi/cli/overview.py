@@ -28,6 +28,7 @@ def list_plugins(settings: Config, as_json: bool) -> None:
     for name, candidate in sorted(candidates(settings).items()):
         plugin = running.get(name)
         routes = [f"{route.method} {route.rule}" for route in loaded.routes if route.plugin == name]
+        commands = [f"shardapi {command}" for command, owner in loaded.commands.items() if owner == name]
         facts.append(
             {
                 "name": name,
@@ -36,10 +37,11 @@ def list_plugins(settings: Config, as_json: bool) -> None:
                 "distribution": plugin.distribution if plugin else "",
                 "version": plugin.version if plugin else "",
                 "routes": routes,
+                "commands": commands,
             }
         )
         if not as_json:
-            click.echo(f"{name:14} {'on ' if plugin else 'off'}  {', '.join(routes)}".rstrip())
+            click.echo(f"{name:14} {'on ' if plugin else 'off'}  {', '.join([*routes, *commands])}".rstrip())
     if as_json:
         say(facts)
 

@@ -1,0 +1,76 @@
+"""Commands of plugins: what stands in their Blueprint.cli is a command of `shardapi`, on the shard of its settings."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from ..config import load
+from .options import assembled, config_options, environ_of, one_line, opened, with_config
+
+_settings = config_options(
+    click.Command(
+        "settings",
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+        add_help_option=False,
+    )
+)
+
+
+class Main(click.Group):
+    """Our own commands, and besides them those of the plugins that the settings enable.
+
+    Plugins are only looked at where a command is not one of ours, and for --help.
+    """
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of a line; which plugins there are depends on the options that follow its name."""
+        if args and args[0] not in self.commands:
+            given = _settings.make_context("settings", args[1:], resilient_parsing=True).params
+            ctx.meta[__name__] = _commands(environ_of(**given))
+        return super().resolve_command(ctx, args)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """One of ours, else a plugin's."""
+        return super().get_command(ctx, name) or ctx.meta.get(__name__, {}).get(name)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all; of ours alone where the settings cannot be used."""
+        if __name__ not in ctx.meta:
+            try:
+                ctx.meta[__name__] = _commands(environ_of())
+            except click.ClickException:
+                ctx.meta[__name__] = {}
+        return sorted({*super().list_commands(ctx), *ctx.meta[__name__]})
+
+
+def _commands(environ: Mapping[str, str]) -> dict[str, click.Command]:
+    """The commands of the plugins that run with these settings, by name."""
+    with one_line(), assembled(load(environ=environ)) as app:
+        return {name: _bound(command) for name, command in app.cli.commands.items()}
+
+
+def _bound(command: click.Command) -> click.Command:
+    """The same command with --config and --data-dir; it runs in the app's context, with the Shard as its object."""
+    bound = copy.copy(command)
+    if isinstance(bound, click.Group):
+        bound.commands = {name: _bound(one) for name, one in bound.commands.items()}
+        return bound
+
+    @with_config
+    @click.pass_context
+    def run(ctx: click.Context, /, settings: Any, **given: Any) -> Any:
+        with opened(settings) as app, app.app_context():
+            ctx.obj = app.shard
+            return ctx.invoke(command.callback or _nothing, **given)
+
+    bound.params = [*command.params, *reversed(run.__click_params__)]  # type: ignore[attr-defined]
+    bound.callback = run
+    return bound
+
+
+def _nothing() -> None:
+    """What a command without a callback does."""
