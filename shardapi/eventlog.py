@@ -46,12 +46,18 @@ class EventLog:
     def _read(self) -> None:
         self.epoch = one("SELECT value FROM meta WHERE name = 'epoch'")[0]
         self._read_bounds()
+        self.read_open()
+
+    def read_open(self) -> None:
+        """Learn anew what is open, which another process may have changed; runs inside `Store.read`."""
+        found = dict[tuple[str, ...], int]()
         for number, data in rows(
             "SELECT number, data FROM event JOIN open_event USING (number) WHERE open_event.guild = ?",
             (self.guild_id,),
         ):
             said = msgspec.json.decode(data)
-            self.open[(said["userId"], said["netUid"]) if "netUid" in said else (said["userId"],)] = number
+            found[(said["userId"], said["netUid"]) if "netUid" in said else (said["userId"],)] = number
+        self.open = found
 
     def _read_bounds(self) -> None:
         pruned = one("SELECT pruned FROM guild WHERE id = ?", (self.guild_id,))[0]
@@ -246,9 +252,9 @@ class Batch:
             add_row((number, guild, type_, net, at, data))
             add_logged(Logged(number, type_, net, block(number, type_, at, data)))
             if type_ in OPENING:
-                self.opened[_what(event)] = number
+                self.opened[subject(event)] = number
             elif type_ in CLOSING:
-                self._close(_what(event))
+                self._close(subject(event))
         self.last = number
 
     def _close(self, what: tuple[str, ...]) -> None:
@@ -281,7 +287,7 @@ OPENING = {"user.joined": UserJoined, "ptt.start": PttStart}
 CLOSING = {"user.left", "ptt.stop"}
 
 
-def _what(event: Event) -> tuple[str, ...]:
+def subject(event: Event) -> tuple[str, ...]:
     """What an event opens or closes: a user's presence, or a user's transmission on a net."""
     user: str = event.data.user_id
     return (user, event.net) if event.net else (user,)

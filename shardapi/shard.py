@@ -137,6 +137,7 @@ class Shard:
         self._tasks += [gevent.spawn(task) for task in tasks]
 
     def _close_what_a_crash_left_open(self) -> None:
+        self.store.read(self.events.read_open)  # the worker before this one went on after we had read it
         events = self.store.read(lambda: left_open(self.guild_id))
         if events:
             log.warning(

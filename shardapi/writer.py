@@ -20,6 +20,7 @@ from .errors import STORE_UNAVAILABLE, STORE_UNCERTAIN, ApiError
 from .eventlog import Batch, EventLog
 from .events import Event
 from .guild import Guild
+from .held import spared
 from .models import load_guild, save_guild
 from .store import Store, database, one, translated, unavailable
 
@@ -145,6 +146,8 @@ class Writer:
             self._held[:0] = events
         else:
             self._held.extend(events)
+        if len(self._held) > 2 * HELD_EVENTS:  # while a write hangs; one that fails lets go in time
+            self._spare()
         self._start()
         self._wake.set()
 
@@ -285,12 +288,15 @@ class Writer:
             log.error("the store cannot write: %s", error)
         self.troubled = str(error)
         self._held = held + self._held
-        excess = len(self._held) - HELD_EVENTS
-        if excess > 0:
-            self.dropped += excess
-            del self._held[:excess]
+        self._spare()
         if isinstance(error, ApiError) and error.kind is STORE_UNCERTAIN:
             self.on_uncertain()
+
+    def _spare(self) -> None:
+        """Let go of events that are too many to hold; readers will be told of a gap."""
+        kept = spared(self._held, HELD_EVENTS)
+        self.dropped += len(self._held) - len(kept)
+        self._held = kept
 
     # -- other processes on the same store
 

@@ -404,3 +404,17 @@ def test_a_cursor_of_a_plugin_that_is_off_holds_nothing(
     without = EventLog(app.shard.store, log.guild_id)
     app.shard.writer.write(without.prune(24, 100))
     assert without.page(0, 2**62) == []
+
+
+def test_what_a_worker_before_this_one_opened_last_is_closed_once(
+    app: ShardApp, make_app: Callable[..., ShardApp]
+) -> None:
+    old, new = app.shard, make_app(SERVER__PUBLIC_URL="http://shard.example").shard
+    old.writer.append([joined("1"), keyed_up("1", 0)])  # and then it is killed
+    new.start(None, [])
+    with gevent.Timeout(5):
+        while not new.serving:
+            gevent.sleep(0.01)
+    last = [one.type for one in new.events.page(0, 2**62)][-2:]
+    assert last == ["ptt.stop", "user.left"]
+    assert new.store.read(lambda: left_open(new.guild_id)) == []
