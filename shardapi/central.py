@@ -36,6 +36,7 @@ class Claims(Frozen, frozen=True, kw_only=True):
     guild_id: str
     iat: int
     exp: int
+    after: int | None = None
 
 
 class Outcome(NamedTuple):
@@ -212,6 +213,7 @@ class EmbeddedCentral:
                 "guildId": self.guild.id,
                 "iat": now,
                 "exp": now + int(expires_days * 86400),
+                "after": self.operators.revoked_at(user_id),
             },
         )
 
@@ -223,7 +225,7 @@ class EmbeddedCentral:
             raise BadToken("the token does not say who it is for") from None
         if said.guild_id != self.guild.id:
             return None
-        return Identity(said.user_id, said.display_name, said.roles, issued_at=said.iat)
+        return Identity(said.user_id, said.display_name, said.roles, issued_at=said.iat, after=said.after)
 
     # -- temporary assignments
 

@@ -40,7 +40,12 @@ class Operators:
 
     def revoked(self, identity: Identity) -> bool:
         """Whether the token that an identity comes from is revoked."""
-        return not identity.service and identity.issued_at <= self._revoked_at(identity.user_id)
+        if identity.service:
+            return False
+        at = self.revoked_at(identity.user_id)
+        if identity.after is not None:  # its time may be that of a clock which ran ahead
+            return identity.after < at
+        return identity.issued_at <= at
 
     def blocked_until(self, user_id: str) -> int:
         """When a user may come in again (ms); 0 if they may now."""
@@ -49,14 +54,15 @@ class Operators:
 
     def issue_time(self, user_id: str) -> int:
         """When a token made now is issued (s): after what is revoked already, also within the same second."""
-        return max(clock.now() // 1000, self._revoked_at(user_id) + 1)
+        return max(clock.now() // 1000, self.revoked_at(user_id) + 1)
 
-    def _revoked_at(self, user_id: str) -> int:
+    def revoked_at(self, user_id: str) -> int:
+        """When a user's tokens were last revoked (s); -1 for never."""
         return max(self._revoked.get(user_id, -1), self._revoked.get(EVERYONE, -1))
 
     def revoke(self, user_id: str) -> int:
         """Revoke the tokens that a user, or EVERYONE, has now; answers the time (s) up to which that is."""
-        last = max(self._revoked.values(), default=0) if user_id == EVERYONE else self._revoked_at(user_id)
+        last = max(self._revoked.values(), default=0) if user_id == EVERYONE else self.revoked_at(user_id)
         # Never the same second twice: a token made after the first time would be older than the second.
         at = max(clock.now() // 1000, last + 1)
         row = {"guild": self.guild_id, "user": user_id, "at": at}

@@ -49,13 +49,17 @@ class Connection(Protocol):
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Who a token or service key says someone is; `issued_at` is when the token was made (s)."""
+    """Who a token or service key says someone is; `issued_at` is when the token was made (s).
+
+    `after` is the last revocation before it was made (s), None where the token does not say.
+    """
 
     user_id: str
     display_name: str
     roles: tuple[str, ...] = ()
     service: bool = False
     issued_at: int = 0
+    after: int | None = None
 
 
 class Transmission:
@@ -205,7 +209,7 @@ class Presence:
                 reason=reason,
                 service=user.identity.service or UNSET,
             )
-            self.writer.post([Event("user.left", left, "", clock.now())])
+            self.writer.post([Event("user.left", left, "", max(clock.now(), user.since))])
         self.version += 1
 
     def key_up(self, connection: Connection, net_uid: str = "", net_id: int = 0) -> None:
@@ -435,7 +439,8 @@ class Presence:
 
 
 def _stopped(transmission: Transmission, reason: str) -> Event:
-    identity, now = transmission.user.identity, clock.now()
+    identity = transmission.user.identity
+    now = max(clock.now(), transmission.began_at)  # a clock that is set back makes no span negative
     stop = PttStop(
         user_id=identity.user_id,
         display_name=identity.display_name,

@@ -252,7 +252,12 @@ def test_events_are_in_order_and_spans_are_true_whatever_their_times_say(faked: 
         "user.left",
     ]
     assert reader.numbers == sorted(reader.numbers)
-    spans = [event["data"]["durationMs"] for event in reader.of("ptt.stop")]
+    starts, stops = reader.of("ptt.start"), reader.of("ptt.stop")
+    assert all(
+        ms(start["at"]) <= ms(stop["at"])
+        for start, stop in zip([*starts, reader.events[0]], [*stops, reader.events[-1]], strict=True)
+    )
+    spans = [event["data"]["durationMs"] for event in stops]
     assert all(1000 <= span <= (time.monotonic() - began) * 1000 for span in spans)
     offsets = [HOUR, -HOUR, DAY, 0]
     told = [ms(event["at"]) / 1000 - time.time() for event in reader.of("config.changed")]
