@@ -16,7 +16,7 @@ from websockets.server import ServerProtocol
 
 from shardapi.presence import Message
 
-from .outbox import Outbox
+from .outbox import Outbox, why
 from .rounds import Rounds
 
 HEARTBEAT_SECONDS = 8.0
@@ -153,10 +153,8 @@ class WebSocket:
             while not self._aborted and (data := self._sock.recv(READ_BYTES)):
                 if self._receive(data):
                     gevent.sleep(PAUSE_SECONDS)
-        except TimeoutError:
-            self._end("timeout")  # the kernel's keep-alive gave up before ours did
-        except OSError:
-            pass
+        except OSError as error:
+            self._end(why(error))
         except Exception:
             log.exception("a message could not be handled")
             self._protocol.fail(CloseCode.INTERNAL_ERROR)
@@ -226,8 +224,8 @@ class WebSocket:
             sent = self._sock.send(data, 0, 0.0)
         except BlockingIOError:
             sent = 0
-        except OSError:
-            self.abort("closed")
+        except OSError as error:
+            self.abort(why(error))
             return
         if sent < len(data):
             self._outbox = Outbox(self._sock, self._drained, self.abort)

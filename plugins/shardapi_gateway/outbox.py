@@ -1,5 +1,6 @@
 """What waits to be sent on a socket whose peer reads slower than we write."""
 
+import errno
 import time
 from collections import deque
 from collections.abc import Callable
@@ -10,6 +11,12 @@ import gevent
 QUEUE_BYTES = 256 * 1024
 QUEUE_SECONDS = 2.0
 WRITABLE = 2  # libev's EV_WRITE
+UNREACHABLE = {errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN}
+
+
+def why(error: OSError) -> str:
+    """The reason of an end that a socket tells of: the kernel may find a peer gone before our pings do."""
+    return "timeout" if error.errno in UNREACHABLE else "closed"
 
 
 class Outbox:
@@ -55,8 +62,8 @@ class Outbox:
                 self._frames.popleft()
         except BlockingIOError:
             return
-        except OSError:
-            self._give_up("closed")
+        except OSError as error:
+            self._give_up(why(error))
             return
         self.close()
         self._drained()
