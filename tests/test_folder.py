@@ -1,0 +1,75 @@
+"""The data folder: what two processes do with one that is empty."""
+
+import fcntl
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from served import eventually
+from terminal import SHARDAPI
+
+from shardapi.folder import SETUP_LOCK, STORE, open_lock
+from shardapi.testing import Server
+
+MAKE_KEY, MAKE_TOKEN = ("keys", "create", "bot", "--all-scopes"), ("operators", "token", "1", "--name", "Ann")
+
+
+class Command:
+    """A command on a data folder, as its own process."""
+
+    def __init__(self, folder: Path, *words: str) -> None:
+        call = [*SHARDAPI, *words, "--json", "--data-dir", str(folder)]
+        self.process = subprocess.Popen(call, stdout=subprocess.PIPE)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for a lock on a file."""
+        locks = Path("/proc/locks").read_text().splitlines()
+        return any(f"-> FLOCK ADVISORY WRITE {self.process.pid}" in " ".join(line.split()) for line in locks)
+
+    def printed(self) -> Any:
+        """What it has printed when it is over."""
+        said = self.process.communicate(timeout=30)[0]
+        assert self.process.returncode == 0
+        return json.loads(said)
+
+    def __enter__(self) -> "Command":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock on a file while the block runs."""
+    with open(open_lock(path)) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.mark.parametrize("other", [MAKE_KEY, MAKE_TOKEN], ids=lambda words: words[0])
+def test_two_first_starts_on_one_empty_folder_make_one_shard(
+    start_shard: Callable[..., Server], tmp_path: Path, other: tuple[str, ...]
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    with Command(folder, *MAKE_KEY) as one, Command(folder, *other) as two:
+        with locked(folder / SETUP_LOCK):
+            eventually(lambda: (one.waits and two.waits) or one.process.poll() or two.process.poll())
+            assert one.waits and two.waits and not (folder / STORE).exists()
+        made, also = one.printed(), two.printed()
+    server = start_shard(folder)
+    status = server.get("/status", key=made["secret"])
+    assert status.status_code == 200
+    if "secret" in also:
+        assert server.get("/status", key=also["secret"]).json() == status.json()
+    else:
+        assert also["guildId"] == status.json()["guildId"]
+        headers = {"Authorization": f"Bearer {also['token']}"}
+        assert server.get("/ws", key="", headers=headers).json()["code"] == "upgrade_required"
