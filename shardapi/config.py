@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -51,7 +51,7 @@ class ServerSettings(_Table, frozen=True):
     bind: str = "127.0.0.1:25588"
     public_url: str = ""
     trusted_proxies: tuple[str, ...] = ()
-    workers: Literal[1] = 1
+    workers: Annotated[int, msgspec.Meta(ge=1, le=1)] = 1
 
 
 class LimitSettings(_Table, frozen=True):

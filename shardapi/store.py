@@ -74,7 +74,10 @@ class Store:
         self._readers = ThreadPool(CONNECTIONS_THAT_READ)
         self._lock_file = open_lock(folder / "write.lock") if _needs_lock() else None
         self._connections: list[peewee.SqliteDatabase] = []
-        self.execute(lambda: one("SELECT 1"))
+        try:
+            self.execute(lambda: one("SELECT 1"))
+        except peewee.DatabaseError as error:
+            raise peewee.DatabaseError(f"{self.path}: {error}") from error
 
     def read(self, fn: Callable[[], T]) -> T:
         """Run fn with a reading connection, in a thread; other greenlets go on meanwhile."""

@@ -218,7 +218,7 @@ REFUSED_SETTINGS = [
     ({"SHARDAPI_PLUGINS__STATUS__X": "1"}, "unknown setting plugins.status.x"),
     ({"SHARDAPI_PLUGINS__ENABLED": "nets,nix"}, "there is no plugin nix; installed: assignments, audit,"),
     ({"SHARDAPI_SERVER__BIND": "here"}, 'server.bind: write HOST:PORT, such as 127.0.0.1:25588, not "here"'),
-    ({"SHARDAPI_SERVER__WORKERS": "2"}, "server.workers"),
+    ({"SHARDAPI_SERVER__WORKERS": "2"}, "Expected `int` <= 1 - at `server.workers`"),
     ({"SHARDAPI_SERVER__PUBLIC_URL": "shard.example"}, "server.public_url: write a URL"),
     ({"SHARDAPI_SERVER__TRUSTED_PROXIES": "::g"}, 'server.trusted_proxies: "::g" is not an address'),
     ({"SHARDAPI_LIMITS__DEFAULT": "often"}, "write a limit as COUNT/minute"),
@@ -289,7 +289,7 @@ def test_settings_come_from_the_named_file(tmp_path: Path) -> None:
 def test_a_store_that_is_none_is_one_line(invoke: Invoke, data_dir: Path) -> None:
     data_dir.mkdir()
     (data_dir / "shard.sqlite3").write_text("not a database, but long enough to look at" * 20)
-    assert "not a database" in refusal(invoke("keys", "list"))
+    assert "shard.sqlite3: file is not a database" in refusal(invoke("keys", "list"))
 
 
 def test_a_store_of_a_newer_version_is_one_line(invoke: Invoke, data_dir: Path) -> None:
