@@ -9,7 +9,6 @@ import msgspec
 import pytest
 import schemathesis
 from apps import API, client_of, client_with, problem
-from flask.testing import FlaskClient
 
 from shardapi import PUBLIC, ShardApp
 from shardapi.auth import SCOPES
@@ -136,23 +135,6 @@ def test_it_holds_the_enabled_plugins_only(make_app: Callable[..., ShardApp]) ->
 
 
 # -- the declarations, against the app
-
-
-def test_a_key_with_every_scope_but_one_is_refused_there_and_with_that_one_alone_let_in(
-    app: ShardApp,
-) -> None:
-    everything = app.shard.plugins.all_scopes
-    clients: dict[str, tuple[FlaskClient, FlaskClient]] = {}
-    for (method, path), route in declared(app).items():
-        if route.scope == PUBLIC or path.endswith("/stream"):
-            continue
-        if route.scope not in clients:
-            clients[route.scope] = client_of(app, *(everything - {route.scope})), client_of(app, route.scope)
-        without, alone = clients[route.scope]
-        address = path.replace("{ref}", "9")
-        refused = problem(without.open(address, method=method), "missing_scope")
-        assert route.scope in refused["error"]
-        assert alone.open(address, method=method).status_code not in (401, 403)
 
 
 def test_public_calls_need_no_key_and_mind_no_wrong_one(app: ShardApp) -> None:
