@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from . import catalogue, clock
+from .alerts import SendAlert
 from .commands import Change, Command, CreateNet, EndTemporary, RestoreNet, SetFeatures
 from .config import CentralSettings
 from .errors import PRECONDITION_FAILED, ApiError
@@ -186,13 +187,15 @@ class EmbeddedCentral:
 
     def _granted(self, commands: Sequence[Command]) -> list[Command]:
         """The commands with what central grants at most."""
-        most = self.settings.max_nets
-        return [
-            replace(command, ceiling=most)
-            if isinstance(command, CreateNet | RestoreNet | SetFeatures)
-            else command
-            for command in commands
-        ]
+        return [self._grant(command) for command in commands]
+
+    def _grant(self, command: Command) -> Command:
+        match command:
+            case CreateNet() | RestoreNet() | SetFeatures():
+                return replace(command, ceiling=self.settings.max_nets)
+            case SendAlert():
+                return replace(command, premium=self.settings.premium)
+        return command
 
     def _at_present(self, guild: Guild) -> Guild:
         return replace(guild, version=self.guild.version, updated_at=self.guild.updated_at)

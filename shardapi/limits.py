@@ -44,6 +44,12 @@ class Limit:
         window.left -= 1
         return window
 
+    def give_back(self, who: str, window: Window) -> None:
+        """Undo a spend; a window of which nothing is spent begins anew with the next."""
+        window.left += 1
+        if window.left == self.rate.count and self._windows.get(who) is window:
+            del self._windows[who]
+
     def refusal(self, window: Window) -> ApiError:
         """The 429 for a spent window, with when to come back."""
         wait = seconds_left(window)

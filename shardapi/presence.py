@@ -41,8 +41,8 @@ class Connection(Protocol):
 
     transport: str
 
-    def send(self, message: Message) -> None:
-        """Queue a message."""
+    def send(self, message: Message) -> bool:
+        """Queue a message; False if the connection is ending and takes none."""
 
     def close(self, reason: str, text: str = "") -> None:
         """Say `disconnect` with the text, or else the reason, and end it; `leave` follows from the transport."""
@@ -129,6 +129,11 @@ class Presence:
     def connected(self) -> int:
         """Distinct connected users; service listeners do not count."""
         return sum(not user.identity.service for user in self.users.values())
+
+    @property
+    def clients(self) -> int:
+        """Connections of operators; those of service listeners do not count."""
+        return sum(len(user.connections) for user in self.users.values() if not user.identity.service)
 
     def occupancy(self, net_uid: str) -> int:
         """Distinct connected users who are on the net."""
@@ -421,6 +426,14 @@ class Presence:
         if also is not None and also not in listeners:
             for connection in also.connections:
                 connection.send(message)
+
+    def tell_everyone(self, text: bytes) -> int:
+        """Send a text to every connection of every operator, not to service listeners; answers how many took it."""
+        message, reached = Message(text), 0
+        for user in self.users.values():
+            if not user.identity.service:
+                reached += sum(connection.send(message) for connection in user.connections)
+        return reached
 
     def disconnect(self, user_id: str, reason: str, text: str = "") -> int:
         """End every connection of a user, who is told the text, or else the reason; answers how many there were."""

@@ -22,8 +22,9 @@ class Listener:
         self.seen: list[dict[str, Any]] = []
         self.closed = ""
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Message) -> bool:
         self.seen.append(json.loads(message.text))
+        return not self.closed
 
     def close(self, reason: str, text: str = "") -> None:
         self.closed = reason

@@ -108,18 +108,22 @@ class WebSocket:
         self.opened()
         gevent.spawn(self._run)
 
-    def send(self, message: Message) -> None:
-        """Send a message, in the next round if others were sent a moment ago, or queue it."""
+    def send(self, message: Message) -> bool:
+        """Send a message, in the next round if others were sent a moment ago, or queue it; False if it is ending."""
         if self.reason:
-            return
+            return False
         if message.wire is None:
             message.wire = encode(message.text)
         if self.rounds.at_once(message) or self._outbox is not None:
             self._write(message.wire)
-            return
+        else:
+            self._hold(message.wire)
+        return not self.reason  # writing may have found it gone
+
+    def _hold(self, wire: bytes) -> None:
         if not self._held:
             self.rounds.join(self._release)
-        self._held += message.wire
+        self._held += wire
         if len(self._held) > HELD_BYTES:
             self._release()
 

@@ -38,8 +38,9 @@ class Phone:
         self.heard: list[dict[str, Any]] = []
         self.closed = ""
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Message) -> bool:
         self.heard.append(json.loads(message.text))
+        return True
 
     def close(self, reason: str, text: str = "") -> None:
         self.closed = reason

@@ -1,0 +1,143 @@
+"""POST /acars: a short alert on the overlay of every connected operator."""
+
+import secrets
+from typing import Annotated, Literal
+
+import flask
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from shardapi import Body, Event, EventType, Routes, Shard, ShardApp, Write, Written, clock, errors, hookimpl
+from shardapi.alerts import SendAlert
+from shardapi.fields import CONTROLS
+from shardapi.guild import Frozen
+from shardapi.limits import Limit
+
+acars = Routes("acars")
+
+EXTENSION = "acars"
+SOURCE, DEFAULT_SENDER = "api", "Owner API"
+UNPRINTABLE = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # control characters but tabs and the ends of lines
+
+AlertType = Literal["non-emergency", "emergency", "critical"]
+
+
+class AlertBody(Body, kw_only=True):
+    text: Annotated[
+        str,
+        Meta(
+            pattern=rf"^\s*[^\s{CONTROLS}]([^{UNPRINTABLE}]{{0,278}}[^\s{CONTROLS}])?\s*$",
+            description="1 to 280 characters after trimming; lines may be ended, other control characters are refused",
+            examples=["Briefing in 5"],
+        ),
+    ]
+    sender_name: Annotated[
+        str,
+        Meta(
+            pattern=rf"^\s*([^\s{CONTROLS}]([^{CONTROLS}]{{0,62}}[^\s{CONTROLS}])?)?\s*$",
+            description=f"Whom it comes from, up to 64 characters; {DEFAULT_SENDER} if it is blank",
+        ),
+    ] = DEFAULT_SENDER
+    duration_ms: Annotated[int, Meta(ge=7000, le=10_000, description="How long it is shown")] = 8500
+    alert_type: AlertType = "non-emergency"
+
+
+class AlertSent(Written, kw_only=True):
+    """How many clients were connected, and how many of them the alert was sent to (`routed`)."""
+
+    id: str
+    routed: int
+    delivered: bool
+    clients: int
+    duration_ms: int
+    alert_type: str
+
+
+class Alert(Frozen, frozen=True, kw_only=True):
+    """An alert as operators' clients get it."""
+
+    id: str
+    text: str
+    sender_name: str
+    duration_ms: int
+    alert_type: str
+    at: str
+
+
+class AcarsSent(Frozen, frozen=True, kw_only=True):
+    id: str
+    text: str
+    duration_ms: int
+    alert_type: str
+    sender_id: str
+    sender_name: str
+    source: str
+    routed: int
+    at: str
+    key_id: str | UnsetType = UNSET
+
+
+@acars.post(
+    "/acars",
+    scope="write:acars",
+    errors=[errors.PREMIUM_REQUIRED, errors.FEATURE_OFF],
+    examples={"body": {"text": "Briefing in 5", "senderName": "Ops", "alertType": "non-emergency"}},
+)
+def send(body: AlertBody, write: Write, shard: Shard) -> AlertSent:
+    """Show every connected operator a short alert, at most once; each key may send one a minute."""
+    at = clock.now()
+    alert = Alert(
+        id="" if write.dry_run else f"acars_{secrets.token_hex(12)}",
+        text=body.text.strip(),
+        sender_name=body.sender_name.strip() or DEFAULT_SENDER,
+        duration_ms=body.duration_ms,
+        alert_type=body.alert_type,
+        at=clock.iso(at),
+    )
+    clients = shard.presence.clients
+    planned = AlertSent(
+        action="acars.send",
+        id=alert.id,
+        routed=clients,
+        delivered=clients > 0,
+        clients=clients,
+        duration_ms=alert.duration_ms,
+        alert_type=alert.alert_type,
+    )
+    sent = False
+
+    def broadcast(answer: AlertSent) -> None:
+        nonlocal sent
+        sent = True
+        answer.clients = shard.presence.clients
+        answer.routed = shard.presence.tell_everyone(msgspec.json.encode({"type": "acars", "data": alert}))
+        answer.delivered = answer.routed > 0
+
+    def told(answer: AlertSent) -> list[Event]:
+        return [Event("acars.sent", _told(alert, write.by, answer.routed), "", at)]
+
+    limit: Limit = flask.current_app.extensions[EXTENSION]
+    window = None if write.dry_run else limit.spend(write.by)
+    try:
+        return write.perform(planned, broadcast, commands=[SendAlert(by=write.by)], events=told)  # type: ignore[return-value]
+    finally:
+        if window is not None and not sent:
+            limit.give_back(write.by, window)
+
+
+def _told(alert: Alert, key_id: str, routed: int) -> AcarsSent:
+    return AcarsSent(
+        **msgspec.structs.asdict(alert), sender_id=key_id, source=SOURCE, routed=routed, key_id=key_id
+    )
+
+
+@hookimpl
+def shardapi_blueprints(app: ShardApp) -> list[Routes]:
+    """The one route, and its own limit for this shard."""
+    app.extensions[EXTENSION] = Limit("acars", app.shard.config.limits.acars)
+    return [acars]
+
+
+@hookimpl
+def shardapi_events() -> list[EventType]:
+    return [EventType("acars.sent", AcarsSent, "An alert was sent to every connected operator.")]
