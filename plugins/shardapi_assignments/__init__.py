@@ -37,7 +37,7 @@ NET_ERRORS = [errors.NET_NOT_FOUND, errors.NET_MISMATCH, errors.NET_PROTECTED]
 Action = Literal["assign", "unassign"]
 
 
-class Entry(msgspec.Struct, rename="camel", kw_only=True):
+class AssignmentEntry(msgspec.Struct, rename="camel", kw_only=True):
     """One reason why a user is on a net; `expiresAt` is "" unless it is temporary."""
 
     user_id: str
@@ -53,7 +53,7 @@ class AssignmentsAnswer(Answer, kw_only=True):
     """Stored assignments as {userId: [netId]}; `entries` adds what rules give to connected users."""
 
     assignments: dict[str, list[int]]
-    entries: list[Entry]
+    entries: list[AssignmentEntry]
 
 
 class AssignBody(NetRef, kw_only=True):
@@ -139,7 +139,7 @@ def read(shard: Shard, key: Key) -> AssignmentsAnswer:
     """Who is assigned to which net, and why."""
     guild, now, with_roles = shard.guild, clock.now(), ROLES in key.scopes
     stored: dict[str, list[int]] = {}
-    entries: list[Entry] = []
+    entries: list[AssignmentEntry] = []
     for net in sorted(guild.nets.values(), key=lambda net: net.slot):
         for user, one in guild.members.get(net.uid, {}).items():
             temporary = one.until > now
@@ -158,8 +158,10 @@ def read(shard: Shard, key: Key) -> AssignmentsAnswer:
     return AssignmentsAnswer(assignments=stored, entries=entries)
 
 
-def _entry(user: str, net: Net, source: Literal["manual", "temporary", "rule"], **more: Any) -> Entry:
-    return Entry(user_id=user, net_id=net.slot, net_uid=net.uid, net_name=net.name, source=source, **more)
+def _entry(user: str, net: Net, source: Literal["manual", "temporary", "rule"], **more: Any) -> AssignmentEntry:
+    return AssignmentEntry(
+        user_id=user, net_id=net.slot, net_uid=net.uid, net_name=net.name, source=source, **more
+    )
 
 
 @assignments.post(
@@ -171,7 +173,8 @@ def _entry(user: str, net: Net, source: Literal["manual", "temporary", "rule"], 
             "userId": "123456789012345678",
             "netUid": "net_jmqbkeg5s74cjkezqybwkhny",
             "action": "assign",
-        }
+        },
+        "answer": {"action": "assign"},
     },
 )
 def assign(body: AssignBody, write: Write, shard: Shard) -> Assigned:
@@ -204,7 +207,8 @@ def assign(body: AssignBody, write: Write, shard: Shard) -> Assigned:
             "userId": "123456789012345678",
             "netUid": "net_jmqbkeg5s74cjkezqybwkhny",
             "expiresMinutes": 30,
-        }
+        },
+        "answer": {"action": "assign", "expiresAt": "2026-11-20T20:00:00.000Z"},
     },
 )
 def assign_for_a_while(body: TemporaryBody, write: Write) -> TemporarilyAssigned:
@@ -238,7 +242,8 @@ def assign_for_a_while(body: TemporaryBody, write: Write) -> TemporarilyAssigned
                 {"userId": "123456789012345678", "netUid": "net_jmqbkeg5s74cjkezqybwkhny"},
                 {"userId": "123456789012345679", "netId": 2, "action": "unassign"},
             ]
-        }
+        },
+        "answer": {"action": "assignments.bulk", "applied": 1, "skipped": 0, "failed": 0, "processed": 1},
     },
 )
 def assign_many(body: BulkBody, write: Write) -> BulkWritten:

@@ -13,13 +13,13 @@ audit = Routes("audit")
 
 
 class AuditQuery(Query, kw_only=True):
-    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    limit: Annotated[int, Meta(ge=1, le=1000, description="How many at most")] = 100
     before: Annotated[int, Meta(ge=0, le=2**63 - 1, description="Only entries older than this id")] | None = (
         None
     )
 
 
-class Entry(msgspec.Struct, rename="camel", kw_only=True):
+class AuditEntry(msgspec.Struct, rename="camel", kw_only=True):
     """One call; keyless failures are one entry for each address and minute, with a count."""
 
     id: int
@@ -40,7 +40,7 @@ class Entry(msgspec.Struct, rename="camel", kw_only=True):
 class AuditAnswer(Answer, kw_only=True):
     """The newest entries first."""
 
-    entries: list[Entry]
+    entries: list[AuditEntry]
 
 
 @audit.get("/audit", scope="read:audit")
@@ -53,8 +53,8 @@ def read(query: AuditQuery, shard: Shard) -> AuditAnswer:
     return AuditAnswer(entries=shard.store.read(lambda: [_entry(row) for row in newest]))
 
 
-def _entry(row: Any) -> Entry:
-    return Entry(
+def _entry(row: Any) -> AuditEntry:
+    return AuditEntry(
         id=row.id,
         at=iso(row.at),
         key_id=row.key_id,

@@ -42,7 +42,10 @@ class ClientDisconnected(Frozen, frozen=True, kw_only=True):
     "/clients/disconnect",
     scope="write:clients",
     errors=[errors.NOT_CONNECTED],
-    examples={"body": {"userId": "123456789012345678", "reason": "Wrong channel, come back later"}},
+    examples={
+        "body": {"userId": "123456789012345678", "reason": "Wrong channel, come back later"},
+        "answer": {"action": "client.disconnect"},
+    },
 )
 def disconnect(body: DisconnectBody, write: Write, shard: Shard) -> Disconnected:
     """Close a connected operator's connections with a reason; blockMinutes keeps them out until then."""

@@ -1,5 +1,7 @@
 """/nets: create, rename and remove active nets; a removed one goes into the catalogue with its uid."""
 
+from typing import Annotated
+
 import msgspec
 
 from shardapi import (
@@ -22,6 +24,8 @@ from shardapi.fields import Name, NetRef, clean_name, named_in_path
 from shardapi.guild import Net
 
 nets = Routes("nets")
+
+Ref = Annotated[str, msgspec.Meta(description="The net's netUid, or its netId")]
 
 
 class CreateBody(Body, kw_only=True):
@@ -56,7 +60,10 @@ class NetRemoved(Written, kw_only=True):
 
 
 @nets.post(
-    "/nets", scope="write:nets", errors=[errors.NO_FREE_SLOT], examples={"body": {"name": "Strike Net"}}
+    "/nets",
+    scope="write:nets",
+    errors=[errors.NO_FREE_SLOT],
+    examples={"body": {"name": "Strike Net"}, "answer": {"action": "net.create"}},
 )
 def create(body: CreateBody, write: Write) -> NetWritten:
     """Create a net in the slot that was freed longest ago; answers its slot and its persistent uid."""
@@ -68,7 +75,10 @@ def create(body: CreateBody, write: Write) -> NetWritten:
     "/nets/rename",
     scope="write:nets",
     errors=[errors.NET_NOT_FOUND, errors.NET_MISMATCH, errors.NET_PROTECTED],
-    examples={"body": {"netUid": "net_jmqbkeg5s74cjkezqybwkhny", "name": "Air Wing"}},
+    examples={
+        "body": {"netUid": "net_jmqbkeg5s74cjkezqybwkhny", "name": "Air Wing"},
+        "answer": {"action": "net.rename", "name": "Air Wing"},
+    },
 )
 def rename(body: RenameBody, write: Write) -> NetWritten:
     """Rename an active net."""
@@ -81,8 +91,9 @@ def rename(body: RenameBody, write: Write) -> NetWritten:
     "/nets/<ref>",
     scope="write:nets",
     errors=[errors.NET_NOT_FOUND, errors.NET_PROTECTED],
+    examples={"answer": {"action": "net.remove", "netId": 1}},
 )
-def delete(ref: str, write: Write, shard: Shard) -> NetRemoved:
+def delete(ref: Ref, write: Write, shard: Shard) -> NetRemoved:
     """Remove an active net named by its uid or slot; what it was stays in the archive."""
     uid, slot = named_in_path(ref)
     return _remove(uid, slot, write, shard)
@@ -92,7 +103,10 @@ def delete(ref: str, write: Write, shard: Shard) -> NetRemoved:
     "/nets/remove",
     scope="write:nets",
     errors=[errors.NET_NOT_FOUND, errors.NET_MISMATCH, errors.NET_PROTECTED],
-    examples={"body": {"netUid": "net_jmqbkeg5s74cjkezqybwkhny"}},
+    examples={
+        "body": {"netUid": "net_jmqbkeg5s74cjkezqybwkhny"},
+        "answer": {"action": "net.remove", "netId": 1},
+    },
 )
 def remove(body: RemoveBody, write: Write, shard: Shard) -> NetRemoved:
     """Remove an active net, for clients that prefer a body over a path."""

@@ -17,7 +17,11 @@ class OperationWritten(Written, kw_only=True):
     open: bool
 
 
-@operation.post("/operation", scope="write:operation", examples={"body": {"open": True}})
+@operation.post(
+    "/operation",
+    scope="write:operation",
+    examples={"body": {"open": True}, "answer": {"action": "operation.set"}},
+)
 def set_open(body: OperationBody, write: Write) -> OperationWritten:
     """Open or close the operation; every operator is told at once."""
 

@@ -21,6 +21,13 @@ RETRY_MS = (2000, 5000)  # when readers come back; at random, so that not all do
 RETRY_AFTER = 5  # seconds, for a key that has all its streams open
 LONGEST_ID = 100  # characters of an id; what is longer is none of ours
 
+EXAMPLE = {
+    "id": "5f0c3a9e-118",
+    "event": "operation.opened",
+    "data": '{"id":"5f0c3a9e-118","type":"operation.opened","guildId":"1400000000000000000",'
+    '"at":"2026-11-20T19:30:00.000Z","data":{"open":true,"keyId":"key_4fQ9mZ2xT7bN1cVk"}}',
+}
+
 stream = Routes("stream")
 
 Patterns = Annotated[
@@ -59,9 +66,18 @@ class StreamQuery(Query, kw_only=True):
 
 
 @stream.get(
-    "/stream", scope="read:events", media_type="text/event-stream", errors=(NET_NOT_FOUND, TOO_MANY_STREAMS)
+    "/stream",
+    scope="read:events",
+    media_type="text/event-stream",
+    errors=(NET_NOT_FOUND, TOO_MANY_STREAMS),
+    examples={"answer": EXAMPLE},
+    headers={
+        "Cache-Control": "no-store",
+        "X-Accel-Buffering": "no: a proxy passes each event on at once.",
+    },
+    takes_headers={"Last-Event-ID": "Begin after this id, as a browser's EventSource sends it; wins over since."},
 )
-def open_stream(query: StreamQuery, call: Call, shard: Shard) -> flask.Response:
+def follow(query: StreamQuery, call: Call, shard: Shard) -> flask.Response:
     """Events as they happen, after `Last-Event-ID` or `since` those missed first; ends only by closing."""
     wanted = Filter(_parts(query.types), _uids(shard, query.nets))
     since = call.environ.get("HTTP_LAST_EVENT_ID", "")[:LONGEST_ID] or query.since
