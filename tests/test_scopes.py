@@ -1,4 +1,4 @@
-"""The scope table whole: every route of the app with a key of every scope and of none, and with those that open nothing."""
+"""The scope table whole: every route with a key of every scope and of none, and with those that open nothing."""
 
 import re
 from collections.abc import Callable, Iterator
