@@ -118,13 +118,13 @@ def test_a_valid_call_does_what_the_reference_says(
 
 def reach(value: Any, path: list[str]) -> Iterator[Any]:
     """Every value that a member has, through the lists on the way; raises KeyError where one lacks it."""
-    if isinstance(value, list):
+    if not path:
+        yield value
+    elif isinstance(value, list):
         for one in value:
             yield from reach(one, path)
-    elif path:
-        yield from reach(value[path[0]], path[1:])
     else:
-        yield value
+        yield from reach(value[path[0]], path[1:])
 
 
 def same_shape(

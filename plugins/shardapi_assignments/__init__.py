@@ -158,7 +158,9 @@ def read(shard: Shard, key: Key) -> AssignmentsAnswer:
     return AssignmentsAnswer(assignments=stored, entries=entries)
 
 
-def _entry(user: str, net: Net, source: Literal["manual", "temporary", "rule"], **more: Any) -> AssignmentEntry:
+def _entry(
+    user: str, net: Net, source: Literal["manual", "temporary", "rule"], **more: Any
+) -> AssignmentEntry:
     return AssignmentEntry(
         user_id=user, net_id=net.slot, net_uid=net.uid, net_name=net.name, source=source, **more
     )
