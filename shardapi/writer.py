@@ -206,7 +206,8 @@ class Writer:
         elif _store_failed(written) or len(jobs) == 1:
             self._give_up(decided, held, written)
         else:
-            log.error("a write failed, so those beside it are made one by one", exc_info=written)
+            if not isinstance(written, ApiError):
+                log.error("a write failed, so those beside it are made one by one", exc_info=written)
             for job in decided:
                 job.failed()
             if held:
