@@ -8,7 +8,12 @@ from shardapi.openapi import document
 
 openapi = Routes("openapi")
 
-EXAMPLE = {"openapi": "3.1.0", "info": {"title": "Owner API", "version": "0.1.0"}, "paths": {}, "components": {}}
+EXAMPLE = {
+    "openapi": "3.1.0",
+    "info": {"title": "Owner API", "version": "0.1.0"},
+    "paths": {},
+    "components": {},
+}
 EXTENSION = "openapi"  # where the app keeps the document, which does not change while it runs
 
 

@@ -3,14 +3,16 @@
 import json
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
+import jsonschema_rs
 import msgspec
 import pytest
 import schemathesis
 from apps import API, client_of, client_with, problem
 
-from shardapi import PUBLIC, ShardApp
+from shardapi import PUBLIC, NoBody, ShardApp
 from shardapi.auth import SCOPES
 from shardapi.routes import Route, problem_codes
 
@@ -106,11 +108,80 @@ def test_every_write_takes_the_write_options(app: ShardApp, document: dict[str, 
         assert (options <= names) == route.writes and (route.writes or not options & names)
 
 
+def test_every_operation_can_be_called_by_name_and_has_its_place(document: dict[str, Any]) -> None:
+    described = {tag["name"] for tag in document["tags"] if len(tag["description"]) > 10}
+    for operation in operations(document).values():
+        assert set(operation["tags"]) <= described, operation
+        assert re.fullmatch("[a-z][a-z0-9]*(_[a-z0-9]+)+", operation["operationId"]), operation
+        words = operation["operationId"].split("_")
+        assert all(one != other for one, other in pairwise(words)), operation["operationId"]
+
+
+def test_every_parameter_says_what_it_is(document: dict[str, Any]) -> None:
+    for place, operation in operations(document).items():
+        for parameter in operation.get("parameters", ()):
+            assert len(parameter["description"]) > 3 and parameter["schema"], (place, parameter["name"])
+
+
 def test_the_example_of_a_body_is_one(app: ShardApp, document: dict[str, Any]) -> None:
     for place, route in declared(app).items():
-        if route.body is not None:
+        if route.body is not None and route.body is not NoBody:
             content = operations(document)[place]["requestBody"]["content"]["application/json"]
             msgspec.convert(content["example"], route.body)
+            conform(document, content["schema"], content["example"])
+
+
+def test_the_example_of_an_answer_is_one_and_leaves_nothing_out(document: dict[str, Any]) -> None:
+    for place, operation in operations(document).items():
+        for content in operation["responses"]["200"]["content"].values():
+            assert content["example"], place
+            conform(document, content["schema"], content["example"])
+
+
+def test_each_error_has_an_example_of_its_document(document: dict[str, Any]) -> None:
+    for place, operation in operations(document).items():
+        for status, answer in operation["responses"].items():
+            if status in ("200", "304"):
+                continue
+            content = answer["content"]["application/problem+json"]
+            for code, example in content["examples"].items():
+                shown = example["value"]
+                assert (shown["code"], str(shown["status"])) == (code, status), place
+                conform(document, content["schema"], shown)
+                if code == "missing_scope":
+                    assert operation["security"][0]["ownerKey"][0] in shown["hint"]
+
+
+def conform(document: dict[str, Any], schema: dict[str, Any], value: Any) -> None:
+    """Raises unless the schema allows the value."""
+    jsonschema_rs.validator_for({**schema, "components": document["components"]}).validate(value)
+
+
+def test_headers_are_told_where_they_are_answered(app: ShardApp, document: dict[str, Any]) -> None:
+    limits = {
+        "RateLimit-Policy",
+        "RateLimit",
+        "X-RateLimit-Limit",
+        "X-RateLimit-Remaining",
+        "X-RateLimit-Reset",
+    }
+    for place, route in declared(app).items():
+        for status, answer in operations(document)[place]["responses"].items():
+            told = answer["headers"].keys()
+            assert "X-Request-Id" in told
+            assert (limits <= told) == (route.scope != PUBLIC and status not in ("401", "421")), (
+                place,
+                status,
+            )
+            assert ("WWW-Authenticate" in told) == (status == "401")
+            assert ("Retry-After" in told) == (status in ("429", "503"))
+        success = operations(document)[place]["responses"]["200"]["headers"].keys()
+        assert ("ETag" in success) == route.etag and ("Idempotent-Replayed" in success) == route.writes
+
+
+def test_schemas_have_names_that_generators_can_use(document: dict[str, Any]) -> None:
+    for name, schema in document["components"]["schemas"].items():
+        assert re.fullmatch("[A-Z][A-Za-z0-9]+", name) and schema["title"] == name
 
 
 def test_it_tells_what_the_scopes_allow(document: dict[str, Any]) -> None:
