@@ -1,8 +1,8 @@
 """The application: a shard, its plugins, and the way in."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 import flask
@@ -13,9 +13,12 @@ from . import config as settings
 from . import health
 from .config import Config
 from .dispatch import Dispatcher
+from .installed import PluginError
+from .plugins import CORE
 from .routes import Call
 from .shard import Shard
 from .subscribers import Subscriber
+from .tasks import Task
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
@@ -23,12 +26,31 @@ if TYPE_CHECKING:
 
 def create_app(config: Config | None = None) -> "ShardApp":
     """The WSGI application of one shard; settings are read as `shardapi` does unless they are given."""
-    shard = Shard(config or settings.load())
-    app = ShardApp(shard)
-    shard.plugins.attach_routes(app, "shardapi", health.root)
-    shard.plugins.attach(app)
-    shard.plugins.collect(app)
-    app.dispatch = Dispatcher(app, LeanContext)
+    config = config or settings.load()
+    left_out: list[PluginError] = []
+    while True:
+        try:
+            return _assembled(config, left_out)
+        except PluginError as error:
+            if config.plugins.on_error == "stop":
+                raise
+            left_out.append(error)  # and all anew: what it has left behind, nobody knows
+
+
+def _assembled(config: Config, left_out: Sequence[PluginError]) -> "ShardApp":
+    """The application without those plugins, each of them told."""
+    shard = Shard(config, [error.plugin for error in left_out])
+    try:
+        app = ShardApp(shard)
+        shard.plugins.attach_routes(app, CORE, health.root)
+        shard.plugins.attach(app)
+        shard.plugins.collect(app)
+        app.dispatch = Dispatcher(app, LeanContext)
+    except BaseException:
+        shard.close()
+        raise
+    for error in left_out:
+        shard.problems.leave_out(error)
     return app
 
 
@@ -43,7 +65,7 @@ class ShardApp(flask.Flask):
         self.url_map.strict_slashes = False
         self.url_map.merge_slashes = False
         self.subscribers: list[Subscriber] = []
-        self.tasks: list[Callable[[], None]] = []
+        self.tasks: list[Task] = []
 
     def wsgi_app(self, environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
         """Answer one request."""
@@ -53,7 +75,12 @@ class ShardApp(flask.Flask):
         """Called by the worker once it can serve."""
         for subscriber in self.subscribers:
             self.shard.events.on_commit.append(subscriber.notice)
-        self.shard.start(worker, [*(one.run for one in self.subscribers), *self.tasks])
+        self.shard.start(worker, [*(one.run for one in self.subscribers), *(one.run for one in self.tasks)])
+
+    def hung(self, frame: FrameType | None) -> None:
+        """Called by the worker when the watchdog ends it, with what it was doing."""
+        if frame is not None:
+            self.shard.stalls.hung(frame)
 
     def retire(self) -> None:
         """Called by the worker when it is told to end; requests may still come for a moment."""

@@ -25,6 +25,7 @@ log = logging.getLogger("shardapi.central")
 
 OPERATOR = "operator"
 TICK_SECONDS = 1.0
+Guarding = Callable[[Guild, Command], None]  # raises ApiError to refuse
 BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 
 
@@ -70,15 +71,16 @@ class Submit(Job):
         atomic: bool,
         record: Callable[[Outcome], Any] | None,
         if_match: Callable[[int], bool] | None,
+        guards: Sequence[Guarding] = (),
     ) -> None:
-        self.central, self.commands, self.atomic = central, commands, atomic
+        self.central, self.commands, self.atomic, self.guards = central, commands, atomic, guards
         self.record, self.if_match = record, if_match
         self.outcome: Outcome | None = None
         self.stops: list[Transmission] = []
 
     def decide(self, draft: Draft) -> None:
         before = draft.guild
-        self.outcome = decide(before, self.commands, self.atomic, self.if_match, draft.now)
+        self.outcome = decide(before, self.commands, self.atomic, self.if_match, draft.now, self.guards)
         self.stops = []
         if not self.outcome.changed:
             return
@@ -110,13 +112,16 @@ def decide(
     atomic: bool,
     if_match: Callable[[int], bool] | None,
     now: int,
+    guards: Sequence[Guarding] = (),
 ) -> Outcome:
-    """Apply commands one after another to a guild. Raises Refused if atomic and any is refused."""
+    """Apply commands one after another to a guild. Raises Refused if atomic and any is refused, by a guard too."""
     if if_match is not None and not if_match(before.version):
         raise moved_on(before.version)
     guild, results = before, list[Change | ApiError]()
     for command in commands:
         try:
+            for guard in guards:
+                guard(guild, command)
             change = command.apply(guild)
         except ApiError as error:
             results.append(error)
@@ -149,6 +154,7 @@ class EmbeddedCentral:
     ) -> None:
         self.settings, self.writer, self.presence, self.tokens = settings, writer, presence, tokens
         self.operators = operators
+        self.guards: list[Guarding] = []
         self._deadlines: list[tuple[int, str, str]] = []
         writer.on_change.append(self._note_deadlines)
         self._note_all(writer.guild)
@@ -170,7 +176,7 @@ class EmbeddedCentral:
 
         Raises Refused when atomic, precondition_failed, store_unavailable, store_uncertain.
         """
-        return self.writer.run(Submit(self, self._granted(commands), atomic, record, if_match))
+        return self.writer.run(Submit(self, self._granted(commands), atomic, record, if_match, self.guards))
 
     def preview(
         self,
@@ -180,7 +186,7 @@ class EmbeddedCentral:
         if_match: Callable[[int], bool] | None = None,
     ) -> Outcome:
         """What submit would do now, changing nothing; raises as it would."""
-        outcome = decide(self.guild, self._granted(commands), atomic, if_match, clock.now())
+        outcome = decide(self.guild, self._granted(commands), atomic, if_match, clock.now(), self.guards)
         return outcome._replace(
             guild=outcome.guild if not outcome.changed else self._at_present(outcome.guild)
         )
@@ -256,7 +262,8 @@ class EmbeddedCentral:
         if not due:
             return
         try:
-            self.submit([EndTemporary(uid=net, user_id=user, at=now) for _, net, user in due], atomic=False)
+            over = [EndTemporary(uid=net, user_id=user, at=now) for _, net, user in due]
+            self.writer.run(Submit(self, over, False, None, None))  # no guard is asked: it is over
         except ApiError as error:
             log.warning("temporary assignments could not be ended yet: %s", error)
             for deadline in due:

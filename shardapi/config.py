@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -52,6 +52,7 @@ class ServerSettings(_Table, frozen=True):
     public_url: str = ""
     trusted_proxies: tuple[str, ...] = ()
     workers: Annotated[int, msgspec.Meta(ge=1, le=1)] = 1
+    watchdog_seconds: Annotated[int, msgspec.Meta(ge=2)] = 30
 
 
 class LimitSettings(_Table, frozen=True):
@@ -75,7 +76,11 @@ class PluginSettings(_Table, frozen=True):
 
     enabled: tuple[str, ...] | None = None
     dir: str = ""
+    on_error: Literal["stop", "skip"] = "stop"
     tables: dict[str, dict[str, Any]] = {}
+
+
+PLUGIN_KEYS = frozenset(PluginSettings.__struct_fields__) - {"tables"}
 
 
 class Config(_Table, frozen=True):
@@ -204,7 +209,7 @@ def _fold_plugin_tables(tree: dict[str, Any]) -> None:
     plugins = tree.get("plugins")
     if not isinstance(plugins, dict):
         return
-    known = {key: value for key, value in plugins.items() if key in ("enabled", "dir")}
+    known = {key: value for key, value in plugins.items() if key in PLUGIN_KEYS}
     tables = {key: value for key, value in plugins.items() if key not in known}
     for name, table in tables.items():
         if not isinstance(table, dict):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import flask
+import gevent
 import msgspec
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.exceptions import NotFound as NoRoute
@@ -32,6 +33,7 @@ from .errors import (
     Problem,
 )
 from .limits import subnet
+from .problems import summary
 from .routes import Answer, Call, Route
 from .writes import Rendered, Write
 
@@ -77,7 +79,7 @@ class Dispatcher:
             if route.scope is not PUBLIC:
                 self._admit(call, route)
             answer = self._run(call, route)
-        except Exception as error:
+        except (Exception, SystemExit, gevent.Timeout) as error:  # a view cannot end the process
             problem = self._problem(call, error)
             code = problem.kind.code
             answer = self._render_problem(call, problem)
@@ -194,14 +196,25 @@ class Dispatcher:
 
     # -- errors
 
-    def _problem(self, call: Call, error: Exception) -> ApiError:
+    def _problem(self, call: Call, error: BaseException) -> ApiError:
         if isinstance(error, ApiError):
             return error
         if isinstance(error, HTTPException):
             kind = ErrorCode("http_error", error.code or 500, error.name)  # a view's own flask.abort()
             return kind(error.description or error.name)
-        log.exception("unforeseen error in %s %s", call.environ["REQUEST_METHOD"], call.path)
+        self._tell(call, error)
         return INTERNAL("Something went wrong here.", hint=f"The log tells more under {call.request_id}.")
+
+    def _tell(self, call: Call, error: BaseException) -> None:
+        """Log what a view has raised: each time a line, its traceback once a minute."""
+        route = call.route
+        plugin, name = (route.plugin, route.name) if route is not None else ("shardapi", "dispatch")
+        problem = self.shard.problems.record(plugin, "view", f"{name} failed: {type(error).__name__}")
+        log.error(
+            "plugin %s: %s %s failed: %s (request %s)",
+            *(plugin, call.environ["REQUEST_METHOD"], call.path, summary(error), call.request_id),
+            exc_info=error if problem.due() else None,
+        )
 
     def _render_problem(self, call: Call, error: ApiError) -> tuple[None, int, Headers, bytes]:
         kind = error.kind

@@ -1,114 +1,55 @@
-"""Finding and loading plugins: the bundled ones are entry points like everyone's."""
+"""The plugins of one app: their settings, and all that they open."""
 
-import importlib.util
-import sys
-from collections.abc import Iterator
-from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+import inspect
+import re
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pluggy
 
 from . import folder, hookspecs
 from .auth import PUBLIC, SCOPES
-from .config import Config, ConfigError, describe
+from .config import Config, describe
+from .errors import ErrorCode
+from .events import EventType
+from .guards import Asked, Guard
+from .installed import Plugin, PluginError, blaming, chosen
+from .problems import named, owner
 from .routes import Route, Routes
+from .store import StoreTooNew
 from .subscribers import Subscriber
+from .tasks import Task
 
 if TYPE_CHECKING:
     from .app import ShardApp
 
-GROUP = "shardapi"
-DISTRIBUTION = "shardapi"
+CORE = "shardapi"
+HOOKS = [
+    name for name, _ in inspect.getmembers(hookspecs, inspect.isfunction) if name.startswith("shardapi_")
+]
+EVENT_NAME = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+")
+SCOPE_NAME = re.compile(r"[a-z][a-z0-9_-]*(:[a-z0-9_-]+)+")
+PARAMETER = re.compile(r"<(?:([^:<>]+):)?[^:<>]+>")
 
 
-class Plugin(NamedTuple):
-    """A loaded plugin."""
+class Opened(msgspec.Struct):
+    """What one plugin has added, by name."""
 
-    name: str
-    module: ModuleType
-    distribution: str
-    version: str
-    bundled: bool
-
-    @property
-    def migrations(self) -> Path | None:
-        """The folder of the plugin's migrations, if it has one."""
-        folder = Path(self.module.__file__ or "").parent / "migrations"
-        return folder if hasattr(self.module, "__path__") and folder.is_dir() else None
-
-
-class _Candidate(NamedTuple):
-    name: str
-    entry: EntryPoint | None
-    file: Path | None
-
-    @property
-    def bundled(self) -> bool:
-        dist = self.entry.dist if self.entry is not None else None
-        return dist is not None and dist.name == DISTRIBUTION
-
-    def load(self) -> Plugin:
-        if self.entry is not None:
-            dist = self.entry.dist
-            module = self.entry.load()
-            return Plugin(
-                self.name, module, dist.name if dist else "", dist.version if dist else "", self.bundled
-            )
-        assert self.file is not None
-        module = _module(f"shardapi_file_{self.name}", self.file)
-        return Plugin(self.name, module, str(self.file), getattr(module, "__version__", ""), False)
-
-
-def _module(name: str, file: Path) -> ModuleType:
-    """A file as a module; the one that it was before in this process, unless that was another file."""
-    known = sys.modules.get(name)
-    if known is not None and known.__file__ == str(file):
-        return known
-    spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None and spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-def candidates(config: Config) -> dict[str, _Candidate]:
-    """Every plugin that is installed or lies in [plugins] dir, by name."""
-    found = {entry.name: _Candidate(entry.name, entry, None) for entry in entry_points(group=GROUP)}
-    if config.plugins.dir:
-        folder = Path(config.plugins.dir).expanduser()
-        if not folder.is_dir():
-            raise ConfigError(f"plugins.dir: {folder} is not a folder")
-        for file in sorted(folder.glob("*.py")):
-            if file.stem in found:
-                raise ConfigError(f"plugins.dir: {file.name} has the name of an installed plugin")
-            found[file.stem] = _Candidate(file.stem, None, file)
-    return found
-
-
-def chosen(config: Config) -> list[_Candidate]:
-    """The plugins that the settings enable, in order. Raises ConfigError for an unknown name."""
-    found = candidates(config)
-    names = config.plugins.enabled
-    if names is None:
-        names = tuple(sorted(name for name, one in found.items() if one.bundled or one.file))
-    for name in (*names, *config.plugins.tables):
-        if name not in found:
-            where = "plugins.enabled" if name in names else f"plugins.{name}"
-            raise ConfigError(f"{where}: there is no plugin {name}; installed: {', '.join(sorted(found))}")
-    return [found[name] for name in dict.fromkeys(names)]
+    routes: list[Route] = []
+    scopes: list[str] = []
+    events: list[str] = []
+    commands: list[str] = []
+    tables: list[str] = []
+    subscribers: list[str] = []
+    tasks: list[str] = []
+    guards: list[str] = []
 
 
 class Plugins:
-    """The loaded plugins of one app, with their settings and routes."""
+    """The loaded plugins of one app, with their settings and routes; `without` names those to be left out."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, without: Collection[str] = ()) -> None:
         self.manager = pluggy.PluginManager("shardapi")
         self.manager.add_hookspecs(hookspecs)
         self.loaded: list[Plugin] = []
@@ -116,95 +57,156 @@ class Plugins:
         self.routes: list[Route] = []
         self.scopes: dict[str, str] = {}
         self.commands: dict[str, str] = {}
-        for candidate in chosen(config):
-            self.loaded.append(_loaded(candidate))
+        self.opened: dict[str, Opened] = {CORE: Opened()}
+        self.guard_errors: tuple[ErrorCode, ...] = ()
+        self._taken: dict[tuple[str, str], Route] = {}
+        for candidate in chosen(config, without):
+            self.loaded.append(candidate.load())
+            self.opened[candidate.name] = Opened()
         for plugin in self.loaded:
             self._take_settings(plugin, config.plugins.tables.get(plugin.name, {}))
         for plugin in reversed(self.loaded):  # pluggy calls the last registered first
             self._register(plugin)
 
-    def _register(self, plugin: Plugin) -> None:
-        try:
-            self.manager.register(plugin.module, plugin.name)
-            self.manager.check_pending()
-        except pluggy.PluginValidationError as error:
-            raise ConfigError(f"plugin {plugin.name}: {str(error).splitlines()[-1].strip()}") from None
+    @property
+    def modules(self) -> dict[str, str]:
+        """The plugin that each module with hooks belongs to, and the package around it."""
+        return {
+            **{plugin.package: plugin.name for plugin in self.loaded},
+            **{plugin.module.__name__: plugin.name for plugin in self.loaded},
+        }
 
     @property
     def all_scopes(self) -> frozenset[str]:
         """The scopes of the reference and those of enabled plugins."""
         return frozenset(SCOPES) | frozenset(self.scopes)
 
+    def _register(self, plugin: Plugin) -> None:
+        try:
+            self.manager.register(plugin.module, plugin.name)
+            self.manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            raise PluginError(plugin.name, str(error).splitlines()[-1].strip()) from None
+        for name in HOOKS:
+            function = getattr(plugin.module, name, None)
+            if function is not None and not hasattr(function, "shardapi_impl"):
+                raise PluginError(plugin.name, f"{name} needs @hookimpl")
+
     def _take_settings(self, plugin: Plugin, table: dict[str, Any]) -> None:
-        kind = getattr(plugin.module, "Settings", None)
+        what, kind = "its settings cannot be used", getattr(plugin.module, "Settings", None)
         if kind is None:
             if table:
-                raise ConfigError(f"unknown setting plugins.{plugin.name}.{next(iter(table))}")
+                raise PluginError(
+                    plugin.name, what, f"unknown setting plugins.{plugin.name}.{next(iter(table))}"
+                )
             return
         try:
             self.settings[kind] = msgspec.convert(table, kind, strict=False)
         except msgspec.ValidationError as error:
-            raise ConfigError(f"plugins.{plugin.name}: {describe(error)}") from None
+            raise PluginError(plugin.name, what, f"plugins.{plugin.name}: {describe(error)}") from None
+        except Exception as error:
+            raise PluginError(plugin.name, "its Settings are not a msgspec.Struct", repr(error)) from None
 
-    def each(self, hook: str, **arguments: Any) -> Iterator[tuple[Plugin, Any]]:
-        """What each plugin's own implementation of a hook returns, one item after another."""
+    def each(self, hook: str, kind: type, **arguments: Any) -> Iterator[tuple[Plugin, Any]]:
+        """What each plugin's own implementation of a hook returns, one item after another. Raises PluginError."""
         implementations = {one.plugin_name: one for one in getattr(self.manager.hook, hook).get_hookimpls()}
         for plugin in self.loaded:
             one = implementations.get(plugin.name)
             if one is None:
                 continue
-            try:
-                items = list(one.function(*(arguments[name] for name in one.argnames)))
-            except Exception as error:
-                raise ConfigError(f"plugin {plugin.name}: {hook} failed: {error!r}") from error
+            with blaming(plugin.name, f"{hook} failed"):
+                items = one.function(*(arguments[name] for name in one.argnames))
+            wanted = "functions" if kind is object else kind.__name__
+            if not isinstance(items, list | tuple):
+                raise PluginError(plugin.name, f"{hook} returned no list of {wanted}", repr(items))
             for item in items:
+                if not (callable(item) if kind is object else isinstance(item, kind)):
+                    raise PluginError(plugin.name, f"{hook} returned what is none of {wanted}", repr(item))
                 yield plugin, item
 
     def attach(self, app: "ShardApp") -> None:
-        """Let every plugin take part: migrations, event types, routes."""
+        """Let every plugin take part: tables, event types, routes, guards. Raises PluginError."""
         shard = app.shard
         for plugin in self.loaded:
-            if plugin.migrations is not None:
-                with folder.setting_up(shard.store.folder):
-                    shard.store.migrate(plugin.name, plugin.migrations)
-        for plugin, type_ in self.each("shardapi_events"):
+            self._migrate(app, plugin)
+        for plugin, type_ in self.each("shardapi_events", EventType):
             if type_.name in shard.events.types:
-                raise ConfigError(f"plugin {plugin.name}: the event type {type_.name} is taken")
+                raise PluginError(plugin.name, f"the event type {type_.name} is taken")
+            if not EVENT_NAME.fullmatch(type_.name):
+                raise PluginError(plugin.name, "an event type is named like word.word", repr(type_.name))
             shard.events.types[type_.name] = type_
-        for plugin, routes in self.each("shardapi_blueprints", app=app):
+            self.opened[plugin.name].events.append(type_.name)
+        for plugin, routes in self.each("shardapi_blueprints", Routes, app=app):
             self.attach_routes(app, plugin.name, routes)
+        for plugin, guard in self.each("shardapi_guards", Guard, app=app):
+            shard.central.guards.append(Asked(plugin.name, guard, shard.problems))
+            self.opened[plugin.name].guards.append(named(guard.check))
+            self.guard_errors += guard.errors
+
+    def _migrate(self, app: "ShardApp", plugin: Plugin) -> None:
+        if plugin.migrations is None:
+            return
+        store = app.shard.store
+        try:
+            with (
+                folder.setting_up(store.folder),
+                blaming(plugin.name, "a migration failed and was taken back"),
+            ):
+                store.migrate(plugin.name, plugin.migrations)
+        except PluginError as error:
+            if isinstance(error.__cause__, StoreTooNew):
+                raise PluginError(plugin.name, str(error.__cause__)) from None
+            raise
+        self.opened[plugin.name].tables = store.tables_of(plugin.name)
 
     def collect(self, app: "ShardApp") -> None:
-        """Take the plugins' subscribers and tasks, to be run when the app starts."""
-        for plugin, react in self.each("shardapi_subscribers", app=app):
-            app.subscribers.append(Subscriber(plugin.name, react))
-        app.tasks = [task for _, task in self.each("shardapi_tasks", app=app)]
+        """Take the plugins' subscribers and tasks, to be run when the app starts. Raises PluginError."""
+        problems = app.shard.problems
+        for plugin, react in self.each("shardapi_subscribers", object, app=app):
+            app.subscribers.append(Subscriber(plugin.name, react, problems))
+            self.opened[plugin.name].subscribers.append(named(react))
+        for plugin, work in self.each("shardapi_tasks", object, app=app):
+            app.tasks.append(Task(plugin.name, work, problems))
+            self.opened[plugin.name].tasks.append(named(work))
+        self._look_for_undeclared(app)
+
+    # -- routes
 
     def attach_routes(self, app: "ShardApp", plugin: str, routes: Routes) -> None:
-        """Register one plugin's routes. Raises ConfigError for a taken path or an unknown scope."""
-        taken = {(route.method, route.rule): route for route in self.routes}
+        """Register one plugin's routes. Raises PluginError for a taken path, scope or command."""
+        opened = self.opened[plugin]
         for route in routes.declared:
+            place = (route.method, PARAMETER.sub(r"<\1>", route.rule.rstrip("/")))
+            other = self._taken.setdefault(place, route)
+            if other is not route:
+                raise PluginError(plugin, f"{route.method} {route.rule} is taken by {other.plugin}")
             route.plugin = plugin
-            other = taken.get((route.method, route.rule))
-            if other is not None:
-                raise ConfigError(f"plugin {plugin}: {route.method} {route.rule} is taken by {other.plugin}")
-            known = {**SCOPES, **routes.scopes}
-            if route.scope != PUBLIC and route.scope not in known:
-                raise ConfigError(f"plugin {plugin}: {route.name} needs the unknown scope {route.scope}")
-            if route.scope != PUBLIC:
-                self.scopes[route.scope] = known[route.scope]
+            self._take_scope(plugin, route, routes)
         self._take_commands(plugin, routes)
-        self.routes.extend(routes.declared)
-        app.register_blueprint(routes)
-        served = {route.name for route in self.routes}
-        for rule in app.url_map.iter_rules():
-            if rule.endpoint not in served and not rule.endpoint.endswith(".static"):
-                raise ConfigError(
-                    f"plugin {plugin}: {rule.rule} was added without a declaration and its scope"
-                )
+        opened.routes += routes.declared
+        self.routes += routes.declared
+        with blaming(plugin, "its blueprint cannot be registered"):
+            app.register_blueprint(routes)
+        self._look_for_undeclared(app, plugin)
+
+    def _take_scope(self, plugin: str, route: Route, routes: Routes) -> None:
+        scope = route.scope
+        if scope == PUBLIC:
+            return
+        opened = self.opened[plugin].scopes
+        known, own = SCOPES.get(scope) or self.scopes.get(scope, ""), routes.scopes.get(scope, "")
+        if not own and scope not in SCOPES and scope not in opened:
+            raise PluginError(plugin, f"{route.name} needs the unknown scope {scope}")
+        if known and own not in ("", known):
+            raise PluginError(plugin, f'the scope {scope} is taken: it stands for "{known}"')
+        if not SCOPE_NAME.fullmatch(scope):
+            raise PluginError(plugin, "a scope is named like word:word", repr(scope))
+        if scope not in SCOPES and scope not in opened:
+            opened.append(scope)
+        self.scopes[scope] = known or own
 
     def _take_commands(self, plugin: str, routes: Routes) -> None:
-        """Note whose the commands in a blueprint's `cli` are, by name. Raises ConfigError for one that is taken."""
+        """Note whose the commands in a blueprint's `cli` are, by name. Raises PluginError for one that is taken."""
         names: list[str] = []
         if routes.cli.commands:
             group = routes.cli_group
@@ -212,8 +214,20 @@ class Plugins:
         for name in names:
             other = self.commands.get(name) or _our_command(name)
             if other:
-                raise ConfigError(f"plugin {plugin}: the command {name} is taken by {other}")
+                raise PluginError(plugin, f"the command {name} is taken by {other}")
             self.commands[name] = plugin
+            self.opened[plugin].commands.append(name)
+
+    def _look_for_undeclared(self, app: "ShardApp", plugin: str = "") -> None:
+        """Raises PluginError for a URL that was added past the declarations."""
+        served = {route.name for route in self.routes}
+        for rule in app.url_map.iter_rules():
+            if rule.endpoint not in served and not rule.endpoint.endswith(".static"):
+                owner = plugin or self._owner(app.view_functions.get(rule.endpoint))
+                raise PluginError(owner, f"{rule.rule} was added without a declaration and its scope")
+
+    def _owner(self, view: object) -> str:
+        return owner(str(getattr(view, "__module__", "")), self.modules)
 
 
 def _group_name(routes: Routes) -> str:
@@ -224,10 +238,3 @@ def _our_command(name: str) -> str:
     from .cli import main  # which knows of plugins
 
     return "shardapi" if name in main.commands else ""
-
-
-def _loaded(candidate: _Candidate) -> Plugin:
-    try:
-        return candidate.load()
-    except Exception as error:
-        raise ConfigError(f"plugin {candidate.name} cannot be loaded: {error!r}") from error

@@ -3,7 +3,7 @@
 import logging
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +25,9 @@ from .models import add_guild, guild_ids
 from .operators import Operators
 from .plugins import Plugins
 from .presence import Presence
+from .problems import Problems
 from .routes import Answer
+from .stalls import Stalls
 from .store import Store, create_private, many, one
 from .timings import Timings
 from .tokens import Tokens
@@ -43,10 +45,12 @@ S = TypeVar("S")
 class Shard:
     """One guild, open: what views, plugins and commands work with."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, without: Collection[str] = ()) -> None:
         self.config = config
         folder.prepare(config.folder)
-        self.plugins = Plugins(config)
+        self.plugins = Plugins(config, without)
+        self.problems = Problems()
+        self.stalls = Stalls(self.problems, self.plugins.modules)
         with folder.setting_up(config.folder):
             self.store = Store(config.folder)
             self.store.migrate("core", Path(__file__).with_name("migrations"))
@@ -113,6 +117,8 @@ class Shard:
         """Begin to work; timers, gateway and tasks wait until no other process serves this data folder."""
         if not self.config.server.public_url:
             self.base_url = _url_of(worker.sockets[0].getsockname()) or self.base_url
+        self.problems.begin()
+        self.stalls.start()
         self.writer.on_uncertain = lambda: setattr(worker, "alive", False)
         vital(self.writer.watch())
         for task in (self.audit.run, self._expire_keys):
@@ -198,6 +204,7 @@ class Shard:
             self.audit.flush()
         except Exception as error:
             log.warning("the last audit rows are lost: %s", error)
+        self.stalls.stop()
         self.writer.stop()
         self.store.close()
 

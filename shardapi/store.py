@@ -33,6 +33,7 @@ CANNOT_WRITE = {
     FULL: "the disk is full",
     CANNOT_OPEN: "it cannot be opened",
 }
+TABLES_OF = "tables of "
 CANNOT_MAKE_FILES = {READ_ONLY, IO_ERROR, FULL, CANNOT_OPEN}
 
 _thread_local = get_original("threading", "local")()
@@ -144,6 +145,10 @@ class Store:
         """Run the migrations of `directory` that this store has not had; `name` is the plugin's, or "core"."""
         return self.execute(lambda: _migrate(name, directory))
 
+    def tables_of(self, name: str) -> list[str]:
+        """The tables that a plugin's migrations have made."""
+        return self.read(lambda: _recorded().get(name, []))
+
     def close(self) -> None:
         """End the threads and close the connections; what was acknowledged is on disk already."""
         self._readers.kill()
@@ -223,8 +228,49 @@ def _migrate(name: str, directory: Path) -> list[str]:
         raise StoreTooNew(
             f"the store is newer than this version of {name} (it has had {unknown[-1]}); upgrade shardapi"
         )
-    applied: list[str] = runner.up()
+    before = _tables()
+    try:
+        applied: list[str] = runner.up()
+    finally:
+        _note_tables(name, before)
     return applied
+
+
+def _tables() -> set[str]:
+    """The names of all tables, less those that a virtual one is made of."""
+    found = rows("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual')")
+    return {name for (name,) in found}
+
+
+def _note_tables(name: str, before: set[str]) -> None:
+    """Keep in mind which tables are a plugin's, for when it is gone."""
+    after = _tables()
+    if name == "core" or after == before or "meta" not in after:
+        return
+    own = {*_recorded().get(name, ()), *(after - before)} & after - {f"migration_{name}"}
+    many("INSERT OR REPLACE INTO meta VALUES (?, ?)", [(TABLES_OF + name, " ".join(sorted(own)))])
+
+
+def _recorded() -> dict[str, list[str]]:
+    """The tables of each plugin that has had any, itself here now or not."""
+    if "meta" not in _tables():
+        return {}
+    found = rows("SELECT name, value FROM meta WHERE name LIKE ?", (TABLES_OF + "%",))
+    return {name.removeprefix(TABLES_OF): value.split() for name, value in sorted(found) if value}
+
+
+def kept_tables(folder: Path) -> dict[str, list[str]]:
+    """The tables of plugins in the store of a folder, by plugin, without opening it for more than this."""
+    path = folder / STORE
+    if not path.exists():
+        return {}
+    db = _database(f"{path.as_uri()}?mode=ro", READ_PRAGMAS, uri=True)
+    _thread_local.db = db
+    try:
+        return _recorded()
+    finally:
+        _thread_local.db = None
+        db.close()
 
 
 def many(sql: str, rows: Iterable[tuple[Any, ...]]) -> None:

@@ -1,21 +1,19 @@
 """Waking plugins after a commit: each subscriber in its own greenlet, told of the newest event and no more."""
 
-import logging
 from collections.abc import Callable, Sequence
 
 import gevent
 import gevent.event
 
 from .eventlog import Logged
-
-log = logging.getLogger("shardapi.subscribers")
+from .problems import Problems, named
 
 
 class Subscriber:
     """One plugin's function; while it runs, further commits are folded into its next call."""
 
-    def __init__(self, plugin: str, react: Callable[[int], None]) -> None:
-        self.plugin, self.react, self.failures = plugin, react, 0
+    def __init__(self, plugin: str, react: Callable[[int], None], problems: Problems) -> None:
+        self.plugin, self.react, self.problems = plugin, react, problems
         self._newest = 0
         self._wake = gevent.event.Event()
 
@@ -31,6 +29,7 @@ class Subscriber:
             self._wake.clear()
             try:
                 self.react(self._newest)
-            except Exception:
-                self.failures += 1
-                log.exception("the subscriber of plugin %s failed", self.plugin)
+            except gevent.GreenletExit:
+                raise
+            except (Exception, SystemExit, gevent.Timeout) as error:
+                self.problems.failed(self.plugin, "subscriber", named(self.react), error)

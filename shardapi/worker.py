@@ -1,6 +1,7 @@
 """gunicorn's gevent worker with fair turns, one send for an answer, and sockets that can be taken."""
 
 import errno
+import faulthandler
 import functools
 import logging
 import re
@@ -143,6 +144,11 @@ class Worker(GeventWorker):  # type: ignore[misc]
             logger.addFilter(Discreet())
         super().init_process()
 
+    def init_signals(self) -> None:
+        """What signals do; where the master has to end this worker, its stack is told even from within C."""
+        super().init_signals()
+        faulthandler.enable(all_threads=False)  # which hands ABRT on to what was set before
+
     def load_wsgi(self) -> None:
         """Load the application and tell it that its worker is ready to run it."""
         super().load_wsgi()
@@ -178,6 +184,12 @@ class Worker(GeventWorker):  # type: ignore[misc]
         self.alive = False
         quit = super().handle_quit
         self.retire().link(lambda _: quit(sig, frame))
+
+    def handle_abort(self, sig: int, frame: FrameType | None) -> None:
+        """ABRT, from the master, because the loop has stood for too long: end what runs, then this worker."""
+        self.notify()  # else there is no time for a farewell
+        getattr(getattr(self, "wsgi", None), "hung", _nothing)(frame)
+        super().handle_abort(sig, frame)
 
     def _close_late(self) -> None:
         loop = gevent.get_hub().loop

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from shardapi import config
-from shardapi.plugins import chosen
+from shardapi.installed import chosen
 from shardapi.testing import Server
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -3,7 +3,7 @@
 import click
 
 from ..config import Config
-from . import keys, operators, overview, simulate
+from . import keys, operators, overview, plugins, simulate
 from .launch import launch
 from .options import as_json, foreseen, one_line, opened, with_config
 from .plugged import Main
@@ -81,7 +81,7 @@ def watch(
 for command in (
     keys.keys,
     operators.operators,
-    overview.plugins,
+    plugins.plugins,
     overview.openapi,
     overview.config_group,
     simulate.demo,

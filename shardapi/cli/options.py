@@ -102,6 +102,13 @@ def assembled(settings: Config) -> "Iterator[ShardApp]":
         yield app
 
 
+def lenient(settings: Config) -> Config:
+    """The settings with plugins that cannot run left out, for what is not about them."""
+    return msgspec.structs.replace(
+        settings, plugins=msgspec.structs.replace(settings.plugins, on_error="skip")
+    )
+
+
 def say(value: Any) -> None:
     """Print a value as JSON."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,49 +1,9 @@
-"""`shardapi plugins`, `openapi` and `config`: what there is and what it opens."""
+"""`shardapi openapi` and `config`: the API as a document, and whether the settings can be used."""
 
 import click
 
 from ..config import Config
 from .options import as_json, assembled, say, with_config
-
-
-@click.group()
-def plugins() -> None:
-    """See which plugins there are."""
-
-
-@plugins.command("list")
-@as_json
-@with_config
-def list_plugins(settings: Config, as_json: bool) -> None:
-    """List every plugin that is installed, whether it runs, and what it opens.
-
-    [plugins] enabled in the settings says which run; without it, all that came with shardapi.
-    """
-    from ..plugins import candidates
-
-    with assembled(settings) as app:
-        loaded = app.shard.plugins
-    running = {plugin.name: plugin for plugin in loaded.loaded}
-    facts = []
-    for name, candidate in sorted(candidates(settings).items()):
-        plugin = running.get(name)
-        routes = [f"{route.method} {route.rule}" for route in loaded.routes if route.plugin == name]
-        commands = [f"shardapi {command}" for command, owner in loaded.commands.items() if owner == name]
-        facts.append(
-            {
-                "name": name,
-                "enabled": plugin is not None,
-                "bundled": candidate.bundled,
-                "distribution": plugin.distribution if plugin else "",
-                "version": plugin.version if plugin else "",
-                "routes": routes,
-                "commands": commands,
-            }
-        )
-        if not as_json:
-            click.echo(f"{name:14} {'on ' if plugin else 'off'}  {', '.join([*routes, *commands])}".rstrip())
-    if as_json:
-        say(facts)
 
 
 @click.command()
@@ -68,12 +28,22 @@ def config_group() -> None:
 def check_config(settings: Config, as_json: bool) -> None:
     """Check the settings as `serve` would; one line and exit status 1 if they cannot be used.
 
-    Every plugin is loaded and its settings are read; the data folder is not touched.
+    Every plugin is loaded and its settings are read. Of the data folder it only reads which tables belong to
+    plugins that do not run: their data is kept.
     """
+    from ..store import kept_tables
+
     with assembled(settings) as app:
         names = [plugin.name for plugin in app.shard.plugins.loaded]
+        problems = [str(error) for error in app.shard.problems.left_out]
+    kept = {name: tables for name, tables in kept_tables(settings.folder).items() if name not in names}
     if as_json:
-        say({"ok": True, "dataDir": str(settings.folder), "bind": settings.server.bind, "plugins": names})
+        facts = {"dataDir": str(settings.folder), "bind": settings.server.bind, "plugins": names}
+        say({"ok": True, **facts, "problems": problems, "kept": kept})
         return
     click.echo(f"The settings are fine: {settings.server.bind}, data in {settings.folder}.")
     click.echo(f"Plugins: {', '.join(names)}")
+    for problem in problems:
+        click.echo(f"Left out: {problem}")
+    for name, tables in kept.items():
+        click.echo(f"Kept: {', '.join(tables)} of {name}, which does not run")

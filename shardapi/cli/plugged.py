@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ..config import load
-from .options import assembled, config_options, environ_of, one_line, opened, with_config
+from .options import assembled, config_options, environ_of, lenient, one_line, opened, with_config
 
 _settings = config_options(
     click.Command(
@@ -49,7 +49,9 @@ class Main(click.Group):
 
 def _commands(environ: Mapping[str, str]) -> dict[str, click.Command]:
     """The commands of the plugins that run with these settings, by name."""
-    with one_line(), assembled(load(environ=environ)) as app:
+    with one_line(), assembled(lenient(load(environ=environ))) as app:
+        for error in app.shard.problems.left_out:
+            click.echo(f"{error}; it brings no commands", err=True)
         return {name: _bound(command) for name, command in app.cli.commands.items()}
 
 

@@ -1,6 +1,9 @@
 """The OpenAPI document of the enabled plugins, made from the declarations of their routes."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from ..events import GAP
 from . import headers
@@ -10,6 +13,7 @@ from .problems import component_examples
 from .shapes import Shapes
 
 if TYPE_CHECKING:
+    from ..errors import ErrorCode
     from ..routes import Route
     from ..shard import Shard
 
@@ -24,7 +28,9 @@ Every answer has `ok`; every error is a problem document with a stable `code`, a
 def document(shard: "Shard") -> dict[str, Any]:
     """The whole document: paths, schemas, errors, events, security."""
     routes = [
-        route for route in shard.plugins.routes if not route.websocket and route.rule.startswith("/api/")
+        _guarded(route, shard.plugins.guard_errors)
+        for route in shard.plugins.routes
+        if not route.websocket and route.rule.startswith("/api/")
     ]
     types = [*shard.events.types.values(), GAP]
     shapes = Shapes(routes, (type_.data for type_ in types))
@@ -50,6 +56,11 @@ def document(shard: "Shard") -> dict[str, Any]:
             "securitySchemes": {"ownerKey": _owner_key(shard)},
         },
     }
+
+
+def _guarded(route: "Route", codes: Sequence["ErrorCode"]) -> "Route":
+    """The route with the errors that guards may refuse it with."""
+    return replace(route, errors=(*route.errors, *codes)) if route.writes and codes else route
 
 
 def _version() -> str:

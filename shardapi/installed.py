@@ -1,0 +1,142 @@
+"""Which plugins there are, which of them the settings want, and loading one: the bundled ones are entry points too."""
+
+import importlib.util
+import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+from .config import Config, ConfigError
+from .errors import ApiError
+
+GROUP = "shardapi"
+DISTRIBUTION = "shardapi"
+MOST_SAID = 300
+
+
+class PluginError(ConfigError):
+    """Raised when a plugin cannot run as it is: one line with its name; `what` is without what the error quotes."""
+
+    def __init__(self, plugin: str, what: str, detail: str = "") -> None:
+        said = " ".join(detail.split())[:MOST_SAID]
+        super().__init__(f"plugin {plugin}: {what}{f': {said}' if said else ''}")
+        self.plugin, self.what = plugin, what
+
+
+@contextmanager
+def blaming(plugin: str, what: str) -> Iterator[None]:
+    """Make whatever the plugin's code raises a PluginError, an attempt to end the process too."""
+    try:
+        yield
+    except (PluginError, ApiError, KeyboardInterrupt):
+        raise  # an ApiError is the store's: it cannot be written now, which is no plugin's fault
+    except BaseException as error:
+        raise PluginError(plugin, what, repr(error)) from error
+
+
+class Plugin(NamedTuple):
+    """A loaded plugin."""
+
+    name: str
+    module: ModuleType
+    distribution: str
+    version: str
+    bundled: bool
+
+    @property
+    def migrations(self) -> Path | None:
+        """The folder of the plugin's migrations, if it has one."""
+        folder = Path(self.module.__file__ or "").parent / "migrations"
+        return folder if hasattr(self.module, "__path__") and folder.is_dir() else None
+
+    @property
+    def package(self) -> str:
+        """The name of the top-level package or module that its code is in."""
+        return self.module.__name__.partition(".")[0]
+
+
+class Candidate(NamedTuple):
+    """A plugin that could be loaded: an entry point, or a file."""
+
+    name: str
+    entry: EntryPoint | None
+    file: Path | None
+
+    @property
+    def distribution(self) -> str:
+        """What it came with: a distribution's name, or its file."""
+        if self.entry is None:
+            return str(self.file)
+        return self.entry.dist.name if self.entry.dist is not None else ""
+
+    @property
+    def version(self) -> str:
+        """The version of its distribution; a file's is known when it is loaded."""
+        return self.entry.dist.version if self.entry is not None and self.entry.dist is not None else ""
+
+    @property
+    def bundled(self) -> bool:
+        """Whether it came with shardapi."""
+        return self.entry is not None and self.distribution == DISTRIBUTION
+
+    def load(self) -> Plugin:
+        """Import it. Raises PluginError."""
+        with blaming(self.name, "cannot be loaded"):
+            if self.entry is not None:
+                return Plugin(self.name, self.entry.load(), self.distribution, self.version, self.bundled)
+            assert self.file is not None
+            module = _module(f"shardapi_file_{self.name}", self.file)
+            version = str(getattr(module, "__version__", ""))
+            return Plugin(self.name, module, self.distribution, version, False)
+
+
+def _module(name: str, file: Path) -> ModuleType:
+    """A file as a module; the one that it was before in this process, unless that was another file."""
+    known = sys.modules.get(name)
+    if known is not None and known.__file__ == str(file):
+        return known
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def candidates(config: Config) -> dict[str, Candidate]:
+    """Every plugin that is installed or lies in [plugins] dir, by name."""
+    found = {entry.name: Candidate(entry.name, entry, None) for entry in entry_points(group=GROUP)}
+    if config.plugins.dir:
+        folder = Path(config.plugins.dir).expanduser()
+        if not folder.is_dir():
+            raise ConfigError(f"plugins.dir: {folder} is not a folder")
+        for file in sorted(folder.glob("*.py")):
+            if file.stem in found:
+                raise ConfigError(f"plugins.dir: {file.name} has the name of an installed plugin")
+            found[file.stem] = Candidate(file.stem, None, file)
+    return found
+
+
+def chosen(config: Config, without: Collection[str] = ()) -> list[Candidate]:
+    """The plugins that the settings enable, in order. Raises PluginError or ConfigError for an unknown name."""
+    found = candidates(config)
+    names = config.plugins.enabled
+    if names is None:
+        names = tuple(sorted(name for name, one in found.items() if one.bundled or one.file))
+    names = tuple(name for name in names if name not in without)
+    installed = ", ".join(sorted(found))
+    for name in names:
+        if name not in found:
+            raise PluginError(
+                name, "there is no such plugin", f"plugins.enabled names it; installed: {installed}"
+            )
+    for name in config.plugins.tables:
+        if name not in found and name not in without:
+            raise ConfigError(f"plugins.{name}: there is no plugin {name}; installed: {installed}")
+    return [found[name] for name in dict.fromkeys(names)]
