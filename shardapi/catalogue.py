@@ -1,14 +1,23 @@
-"""Archived nets and the journal of changes to them; an entry outlives its restores, with its notes and tags."""
+"""Archived nets, each change to them with its line in the journal; an entry outlives its restores."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from .clock import iso
+from . import journal
+from .clock import iso, ms
 from .commands import Archived
 from .guild import Frozen
-from .models import Catalogue, to_json
-from .store import many
+from .models import to_json
+from .store import many, one, rows
+
+COLUMNS = "uid, name, notes, tags, assigned, relays, inbound, created_at, archived_at, updated_at, source"
+SAVE = (
+    f"INSERT INTO catalogue (guild, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (guild, uid) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in COLUMNS.split(", ")[1:])
+)
 
 
 class Entry(Frozen, frozen=True, kw_only=True):
@@ -27,69 +36,111 @@ class Entry(Frozen, frozen=True, kw_only=True):
     source: str
 
 
-def archive(guild_id: str, net: Archived, now: int) -> None:
-    """Keep a net that was removed, inside the running transaction; notes and tags of an older entry stay."""
-    values = {
-        "name": net.name,
-        "assigned": to_json(net.assigned_user_ids),
-        "relays": to_json(net.relay_target_net_uids),
-        "inbound": to_json(net.inbound_relay_from_net_uids),
-        "archived_at": now,
-        "updated_at": now,
-        "source": "removed",
-    }
-    new = {"guild": guild_id, "uid": net.uid, "notes": "", "tags": "[]", "created_at": now}
-    Catalogue.insert({**new, **values}).on_conflict(
-        conflict_target=[Catalogue.guild, Catalogue.uid], update=values
-    ).execute()
-    _journal(guild_id, "archive", net.uid, now)
+def blank(uid: str, now: int, source: str) -> Entry:
+    """An entry that says nothing yet."""
+    at = iso(now)
+    return Entry(
+        uid=uid,
+        name="",
+        notes="",
+        tags=(),
+        assigned_user_ids=(),
+        relay_target_net_uids=(),
+        inbound_relay_from_net_uids=(),
+        created_at=at,
+        archived_at=at,
+        updated_at=at,
+        source=source,
+    )
 
 
 def find(guild_id: str, uid: str) -> Entry | None:
     """The entry of this uid; runs inside `Store.read` or a write."""
-    row = Catalogue.get_or_none((Catalogue.guild == guild_id) & (Catalogue.uid == uid))
-    return _entry(row) if row is not None else None
+    row = one(f"SELECT {COLUMNS} FROM catalogue WHERE guild = ? AND uid = ?", (guild_id, uid))
+    return entry_of(row) if row is not None else None
+
+
+def archive(guild_id: str, net: Archived, now: int) -> None:
+    """Keep a net that was removed, inside the running transaction; notes and tags of an older entry stay."""
+    save(guild_id, [preview(guild_id, net, now)], now, "archive")
 
 
 def preview(guild_id: str, net: Archived, now: int) -> Entry:
     """The entry that `archive` would leave, without writing it."""
-    old, at = find(guild_id, net.uid), iso(now)
-    return Entry(
-        uid=net.uid,
+    return msgspec.structs.replace(
+        find(guild_id, net.uid) or blank(net.uid, now, "removed"),
         name=net.name,
-        notes=old.notes if old is not None else "",
-        tags=old.tags if old is not None else (),
         assigned_user_ids=net.assigned_user_ids,
         relay_target_net_uids=net.relay_target_net_uids,
         inbound_relay_from_net_uids=net.inbound_relay_from_net_uids,
-        created_at=old.created_at if old is not None else at,
-        archived_at=at,
-        updated_at=at,
+        archived_at=iso(now),
+        updated_at=iso(now),
         source="removed",
     )
 
 
-def _journal(guild_id: str, action: str, uid: str, now: int) -> None:
-    entry = find(guild_id, uid)
-    many(
-        "INSERT INTO catalogue_change (guild, uid, action, at, entry) VALUES (?, ?, ?, ?, ?)",
-        [(guild_id, uid, action, now, msgspec.json.encode(entry))],
+def save(guild_id: str, entries: Sequence[Entry], now: int, action: str = "upsert") -> None:
+    """Write entries, each new or in place of the one of its uid, inside the running transaction."""
+    many(SAVE, ((guild_id, *_row_of(entry)) for entry in entries))
+    journal.append(guild_id, action, ((entry.uid, entry) for entry in entries), now)
+
+
+def load(guild_id: str, entries: Sequence[Entry], now: int) -> int:
+    """Write those of many entries, no uid twice, that are not there just so; answers how many that were.
+
+    A thousand at once are a good measure: nobody else writes meanwhile.
+    """
+    uids = to_json([entry.uid for entry in entries])
+    there = rows(
+        f"SELECT {COLUMNS} FROM catalogue WHERE guild = ? AND uid IN (SELECT value FROM json_each(?))",
+        (guild_id, uids),
+    )
+    known = {row[0]: entry_of(row) for row in there}
+    changed = [entry for entry in entries if known.get(entry.uid) != entry]
+    if changed:
+        save(guild_id, changed, now)
+    return len(changed)
+
+
+def remove(guild_id: str, uid: str, now: int) -> bool:
+    """Forget an entry for ever, inside the running transaction; answers whether there was one."""
+    if find(guild_id, uid) is None:
+        return False
+    many("DELETE FROM catalogue WHERE guild = ? AND uid = ?", [(guild_id, uid)])
+    journal.append(guild_id, "remove", [(uid, None)], now)
+    return True
+
+
+def entry_of(row: Sequence[Any]) -> Entry:
+    """A row of COLUMNS as an entry."""
+    return Entry(
+        uid=row[0],
+        name=row[1],
+        notes=row[2],
+        tags=_texts(row[3]),
+        assigned_user_ids=_texts(row[4]),
+        relay_target_net_uids=_texts(row[5]),
+        inbound_relay_from_net_uids=_texts(row[6]),
+        created_at=iso(row[7]),
+        archived_at=iso(row[8]),
+        updated_at=iso(row[9]),
+        source=row[10],
     )
 
 
-def _entry(row: Any) -> Entry:
-    return Entry(
-        uid=row.uid,
-        name=row.name,
-        notes=row.notes,
-        tags=_texts(row.tags),
-        assigned_user_ids=_texts(row.assigned),
-        relay_target_net_uids=_texts(row.relays),
-        inbound_relay_from_net_uids=_texts(row.inbound),
-        created_at=iso(row.created_at),
-        archived_at=iso(row.archived_at),
-        updated_at=iso(row.updated_at),
-        source=row.source,
+def _row_of(entry: Entry) -> tuple[Any, ...]:
+    return (
+        entry.uid,
+        entry.name,
+        entry.notes,
+        to_json(entry.tags),
+        to_json(entry.assigned_user_ids),
+        to_json(entry.relay_target_net_uids),
+        to_json(entry.inbound_relay_from_net_uids),
+        ms(entry.created_at),
+        ms(entry.archived_at),
+        ms(entry.updated_at),
+        entry.source,
     )
 
 

@@ -10,7 +10,7 @@ import gevent
 import msgspec
 from msgspec.structs import replace
 
-from . import catalogue, clock
+from . import catalogue, clock, journal
 from .alerts import SendAlert
 from .commands import Change, Command, CreateNet, EndTemporary, RestoreNet, SetFeatures
 from .config import CentralSettings
@@ -278,6 +278,12 @@ class EmbeddedCentral:
             if self._deadlines and not self.writer.troubled:
                 wait = min(wait, max(0.005, (self._deadlines[0][0] - clock.now()) / 1000))
             gevent.sleep(wait)
+
+    # -- the catalogue
+
+    def checkpoint(self) -> None:
+        """Take what the catalogue's journal has; runs inside a write, each minute."""
+        journal.checkpoint(self.guild.id, clock.now())
 
 
 def mint_uid() -> str:

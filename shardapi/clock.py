@@ -19,3 +19,8 @@ def _second(second: int) -> str:
 def iso(ms: int) -> str:
     """ISO-8601 UTC with milliseconds and Z; "" for 0, which stands for a time that is not set."""
     return f"{_second(ms // 1000)}.{ms % 1000:03d}Z" if ms else ""
+
+
+def ms(text: str) -> int:
+    """The milliseconds of a time as `iso` writes it, 0 for "". Raises ValueError."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000) if text else 0

@@ -78,21 +78,6 @@ class BlockedOperator(Model):
         primary_key = peewee.CompositeKey("guild", "user")
 
 
-class Catalogue(Model):
-    guild = peewee.TextField()
-    uid = peewee.TextField()
-    name = peewee.TextField()
-    notes = peewee.TextField()
-    tags = peewee.TextField()
-    assigned = peewee.TextField()
-    relays = peewee.TextField()
-    inbound = peewee.TextField()
-    created_at = peewee.IntegerField()
-    archived_at = peewee.IntegerField()
-    updated_at = peewee.IntegerField()
-    source = peewee.TextField()
-
-
 def to_json(value: object) -> str:
     """A value as compact JSON text, as it is kept in a column."""
     return msgspec.json.encode(value).decode()

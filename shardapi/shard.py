@@ -178,6 +178,7 @@ class Shard:
             self._try("prune events", self.events.prune(keep.keep_hours, keep.keep_count))
             self._try("prune kept answers", writes.prune)
             self._try("prune the audit", self.audit.prune)
+            self._try("checkpoint the catalogue", self.central.checkpoint)
 
     def _try(self, what: str, write: Callable[[], Any]) -> None:
         try:
