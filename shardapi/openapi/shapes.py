@@ -1,5 +1,6 @@
 """The schemas of Structs: msgspec's, named for generated clients, and saying which members an answer always has."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -36,6 +37,8 @@ class Shapes:
         self._references = dict(zip(found, (_renamed(one, names) for one in references), strict=True))
         for kind in found:
             _merge(self._schema(kind), getattr(kind, "schema_extra", {}))
+        for kind in given:
+            _as_given(self._schema(kind))
         for kind in answered:
             if kind not in given:
                 _as_answered(kind, self._schema(kind))
@@ -89,6 +92,15 @@ def _renamed(schema: Any, names: dict[str, str]) -> Any:
         key: prefix + names[value.removeprefix(prefix)] if key == "$ref" else _renamed(value, names)
         for key, value in schema.items()
     }
+
+
+def _as_given(schema: Schema) -> None:
+    """What is taken for a member left out is said in words: generators of types demand one that has a `default`."""
+    for member in schema["properties"].values():
+        default = member.pop("default", None)
+        if default not in (None, "", (), [], {}):
+            said = f"{json.dumps(default)} if left out"
+            member["description"] = f"{member['description']}; {said}" if "description" in member else said
 
 
 def _as_answered(kind: type[msgspec.Struct], schema: Schema) -> None:
