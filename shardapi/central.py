@@ -13,11 +13,13 @@ from msgspec.structs import replace
 from . import catalogue, clock, journal
 from .alerts import SendAlert
 from .commands import Change, Command, CreateNet, EndTemporary, RestoreNet, SetFeatures
+from .composite import Composite
 from .config import CentralSettings
 from .errors import PRECONDITION_FAILED, ApiError
 from .guild import Frozen, Guild
 from .operators import Operators
 from .presence import Identity, Presence, Transmission
+from .presets import ApplyPreset
 from .tokens import BadToken, Tokens
 from .writer import Draft, Job, Writer, stepped
 
@@ -42,11 +44,15 @@ class Claims(Frozen, frozen=True, kw_only=True):
 
 
 class Outcome(NamedTuple):
-    """What a submit did: for each command its change or its refusal, and the guild it led to."""
+    """What a submit did: for each command its change or its refusal, and the guild it led to.
+
+    `commands` are those that were decided: in place of a composite its steps.
+    """
 
     guild: Guild
     changed: bool
     results: list[Change | ApiError]
+    commands: list[Command]
 
     @property
     def version(self) -> int:
@@ -54,11 +60,13 @@ class Outcome(NamedTuple):
 
 
 class Refused(ApiError):
-    """Raised when an atomic submit is refused: the first refusal, with `results` for every command."""
+    """Raised when an atomic submit is refused: the first refusal, with `results` for every one of its `commands`."""
 
-    def __init__(self, first: ApiError, results: list[Change | ApiError]) -> None:
+    def __init__(
+        self, first: ApiError, results: list[Change | ApiError], commands: Sequence[Command]
+    ) -> None:
         super().__init__(first.kind, first.detail, first.hint, first.errors, first.headers, first.facts)
-        self.results = results
+        self.results, self.commands = results, commands
 
 
 class Submit(Job):
@@ -117,7 +125,24 @@ def decide(
     """Apply commands one after another to a guild. Raises Refused if atomic and any is refused, by a guard too."""
     if if_match is not None and not if_match(before.version):
         raise moved_on(before.version)
-    guild, results = before, list[Change | ApiError]()
+    guild, results, steps = before, list[Change | ApiError](), list[Command]()
+    for command in commands:
+        own = command.steps(guild) if isinstance(command, Composite) else [command]
+        after, found = _in_turn(own, guild, guards)
+        results += command.retold(guild, found) if isinstance(command, Composite) else found
+        steps += own
+        guild = after
+    first = next((result for result in results if isinstance(result, ApiError)), None)
+    if atomic and first is not None:
+        raise Refused(first, results, steps)
+    return Outcome(stepped(before, guild, now), guild is not before, results, steps)
+
+
+def _in_turn(
+    commands: Sequence[Command], guild: Guild, guards: Sequence[Guarding]
+) -> tuple[Guild, list[Change | ApiError]]:
+    """The guild after those of these commands that are not refused, and what each did."""
+    results: list[Change | ApiError] = []
     for command in commands:
         try:
             for guard in guards:
@@ -128,10 +153,7 @@ def decide(
         else:
             guild = change.guild
             results.append(change)
-    first = next((result for result in results if isinstance(result, ApiError)), None)
-    if atomic and first is not None:
-        raise Refused(first, results)
-    return Outcome(stepped(before, guild, now), guild is not before, results)
+    return guild, results
 
 
 def moved_on(version: int) -> ApiError:
@@ -197,7 +219,7 @@ class EmbeddedCentral:
 
     def _grant(self, command: Command) -> Command:
         match command:
-            case CreateNet() | RestoreNet() | SetFeatures():
+            case CreateNet() | RestoreNet() | SetFeatures() | ApplyPreset():
                 return replace(command, ceiling=self.settings.max_nets)
             case SendAlert():
                 return replace(command, premium=self.settings.premium)

@@ -54,7 +54,7 @@ def test_a_precondition_is_asked_once_about_the_version_before() -> None:
 
 
 def test_no_commands_change_nothing() -> None:
-    assert decide(EMPTY, [], True, None, NOW) == Outcome(EMPTY, False, [])
+    assert decide(EMPTY, [], True, None, NOW) == Outcome(EMPTY, False, [], [])
 
 
 def test_a_minted_uid_is_new_each_time() -> None:
