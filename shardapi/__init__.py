@@ -11,6 +11,7 @@ _HOME = {
     "ErrorCode": "errors",
     "Event": "events",
     "EventType": "events",
+    "Guard": "guards",
     "Key": "auth",
     "Logged": "eventlog",
     "Model": "store",
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from .eventlog import Logged as Logged
     from .events import Event as Event
     from .events import EventType as EventType
+    from .guards import Guard as Guard
     from .hookspecs import hookimpl as hookimpl
     from .routes import Answer as Answer
     from .routes import Body as Body

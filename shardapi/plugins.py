@@ -100,12 +100,15 @@ class Plugins:
                     plugin.name, what, f"unknown setting plugins.{plugin.name}.{next(iter(table))}"
                 )
             return
+        if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
+            raise PluginError(plugin.name, "its Settings are no msgspec.Struct")
         try:
             self.settings[kind] = msgspec.convert(table, kind, strict=False)
         except msgspec.ValidationError as error:
             raise PluginError(plugin.name, what, f"plugins.{plugin.name}: {describe(error)}") from None
-        except Exception as error:
-            raise PluginError(plugin.name, "its Settings are not a msgspec.Struct", repr(error)) from None
+        for key in table:
+            if key not in {field.encode_name for field in msgspec.structs.fields(kind)}:
+                raise PluginError(plugin.name, what, f"plugins.{plugin.name}: unknown setting {key}")
 
     def each(self, hook: str, kind: type, **arguments: Any) -> Iterator[tuple[Plugin, Any]]:
         """What each plugin's own implementation of a hook returns, one item after another. Raises PluginError."""

@@ -1,0 +1,426 @@
+"""Plugins that break: named in one line, left out whole or stopping the start, contained while the shard runs."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from strangers import GUEST, install
+
+import shardapi.tasks
+from shardapi import ShardApp, create_app
+from shardapi.config import Config, ConfigError, PluginSettings
+from shardapi.installed import PluginError
+from shardapi.problems import QUIET_MS, SAY_AGAIN_SECONDS
+from shardapi.store import rows
+from shardapi.subscribers import Subscriber
+from shardapi.tasks import Task
+
+MakeApp = Callable[..., ShardApp]
+TABLE = "def up(migrator, db):\n    db.execute_sql('CREATE TABLE {0} (x)')\n"
+HALF = (
+    TABLE.format("half") + "    db.execute_sql('INSERT INTO half VALUES (1)')\n    raise OSError('no luck')\n"
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeApp]:
+    """Run a shard with the status plugin and those of the texts, installed as distributions."""
+    apps: list[ShardApp] = []
+    before = set(sys.modules)
+
+    def make(
+        on_error: str = "skip",
+        tables: dict[str, Any] | None = None,
+        migrations: dict[str, dict[str, str]] | None = None,
+        **texts: str,
+    ) -> ShardApp:
+        for name, text in texts.items():
+            where = tmp_path / f"{name}-{len(list(tmp_path.iterdir()))}"
+            monkeypatch.syspath_prepend(install(where, name, text, (migrations or {}).get(name)))
+            sys.modules.pop(f"stranger_{name}", None)
+        settings = PluginSettings(
+            enabled=("status", *texts),
+            on_error=on_error,
+            tables=tables or {},  # type: ignore[arg-type]
+        )
+        apps.append(create_app(Config(data_dir=str(tmp_path / "data"), plugins=settings)))
+        return apps[-1]
+
+    yield make
+    for app in apps:
+        app.shard.close()
+    for name in set(sys.modules) - before:
+        if name.startswith("stranger_"):
+            del sys.modules[name]
+
+
+def told(app: ShardApp) -> list[tuple[str, str, str]]:
+    """What /ready tells of problems."""
+    answer = app.test_client().get("/ready")
+    assert answer.status_code == 200 and answer.json is not None and answer.json["ok"]
+    return [(one["plugin"], one["where"], one["what"]) for one in answer.json["problems"]]
+
+
+def ask(app: ShardApp, path: str) -> Any:
+    """A call with a key for everything."""
+    _, secret = app.shard.keys.create("test", app.shard.plugins.all_scopes)
+    return app.test_client().get(path, headers={"Authorization": f"Bearer {secret}"})
+
+
+# -- at the start
+
+BREAKS = {
+    "at import": ("raise RuntimeError('no\\nluck')", "cannot be loaded: RuntimeError('no\\nluck')"),
+    "ends the process": ("raise SystemExit(3)", "cannot be loaded: SystemExit(3)"),
+    "a syntax error": ("def", "cannot be loaded: SyntaxError"),
+    "in a hook": (GUEST.replace("return [routes]", "raise OSError('gone')"), "shardapi_blueprints failed: OSError"),
+    "a timeout in a hook": (
+        GUEST.replace("return [routes]", "import gevent; raise gevent.Timeout(1)"),
+        "shardapi_blueprints failed: ",
+    ),
+    "nothing from a hook": (GUEST.replace("return [routes]", "pass"), "returned no list of Routes: None"),
+    "a view from a hook": (GUEST.replace("return [routes]", "return [read]"), "what is none of Routes: <function"),
+    "an unknown hook": (GUEST + "@hookimpl\ndef shardapi_nonsense():\n    return []\n", "unknown hook"),
+    "an unknown argument": (
+        GUEST.replace("shardapi_blueprints(app)", "shardapi_blueprints(app, flask)"),
+        "{'flask'} are declared in the hookimpl but can not be found in the hookspec",
+    ),
+    "a hook without its mark": (GUEST.replace("@hookimpl", ""), " needs @hookimpl"),
+    "a taken path": (GUEST.replace('"/guest"', '"/status"'), "GET /api/v1/status is taken by status"),
+    "a taken path with a slash": (GUEST.replace('"/guest"', '"/status/"'), "is taken by status"),
+    "the core's path": (
+        GUEST.replace('__name__, ', '__name__, url_prefix="", ').replace('"/guest"', '"/health"'),
+        "GET /health is taken by shardapi",
+    ),
+    "a taken blueprint": (GUEST.replace('Routes("guest"', 'Routes("status"'), "its blueprint cannot be registered"),
+    "a taken scope": (
+        GUEST.replace("read:guest", "read:status"),
+        'the scope read:status is taken: it stands for "status, features, public token"',
+    ),
+    "an odd scope": (GUEST.replace("read:guest", "read guest"), "a scope is named like word:word: 'read guest'"),
+    "a taken event": (GUEST.replace("guest.slept", "user.joined"), "the event type user.joined is taken"),
+    "an odd event": (GUEST.replace("guest.slept", "guest\\nslept"), "an event type is named like word.word"),
+    "a taken command": (
+        GUEST + '@routes.cli.command("keys")\ndef keys():\n    pass\nroutes.cli_group = None\n',
+        "the command keys is taken by shardapi",
+    ),
+    "a URL past the declarations, late": (
+        GUEST + "@hookimpl\ndef shardapi_tasks(app):\n    app.add_url_rule('/raw', 'raw', read)\n    return []\n",
+        "/raw was added without a declaration and its scope",
+    ),
+    "settings that are none": (
+        GUEST.replace("(msgspec.Struct, frozen=True, forbid_unknown_fields=True)", ""),
+        "its Settings are no msgspec.Struct",
+    ),
+    "a task that is none": (
+        GUEST + "@hookimpl\ndef shardapi_tasks(app):\n    return ['run']\n",
+        "shardapi_tasks returned what is none of functions: 'run'",
+    ),
+    "a guard that is none": (
+        GUEST + "@hookimpl\ndef shardapi_guards(app):\n    return [read]\n",
+        "shardapi_guards returned what is none of Guard",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "complaint"), BREAKS.values(), ids=BREAKS)
+def test_what_breaks_stops_the_start_in_one_line_with_its_name(
+    run: MakeApp, text: str, complaint: str
+) -> None:
+    with pytest.raises(PluginError) as raised:
+        run("stop", guest=text)
+    line = str(raised.value)
+    assert line.startswith("plugin guest: ") and complaint in line and "\n" not in line
+
+
+@pytest.mark.parametrize("text", [text for text, _ in BREAKS.values()], ids=BREAKS)
+def test_what_breaks_is_left_out_whole_if_the_owner_wants(run: MakeApp, text: str) -> None:
+    app = run(guest=text)
+    assert [(plugin, where) for plugin, where, _ in told(app)] == [("guest", "start")]
+    assert app.shard.problems.counts == {("guest", "start"): 1}
+    assert {rule.rule for rule in app.url_map.iter_rules()} == {"/health", "/ready", "/api/v1/status"}
+    assert not [name for name in app.shard.events.types if name.startswith("guest")]
+    assert "read:guest" not in app.shard.plugins.all_scopes
+    assert "guest" not in app.cli.commands and not app.tasks and not app.subscribers
+    assert app.shard.central.guards == []
+    assert ask(app, "/api/v1/status").status_code == 200
+
+
+def test_the_others_run_beside_one_that_is_left_out(run: MakeApp) -> None:
+    other = GUEST.replace("guest", "visitor")
+    app = run(guest=GUEST.replace("return [routes]", "raise OSError"), visitor=other)
+    assert ask(app, "/api/v1/visitor").status_code == 200
+    assert ask(app, "/api/v1/guest").status_code == 404
+    assert [plugin for plugin, _, _ in told(app)] == ["guest"]
+
+
+def test_each_of_several_that_break_is_left_out(run: MakeApp) -> None:
+    app = run(guest="raise OSError", visitor="raise OSError", third=GUEST.replace("guest", "third"))
+    assert {plugin for plugin, _, _ in told(app)} == {"guest", "visitor"}
+    assert ask(app, "/api/v1/third").status_code == 200
+
+
+def test_of_two_that_want_the_same_the_later_is_left_out(run: MakeApp) -> None:
+    second = GUEST.replace('Routes("guest"', 'Routes("twin"').replace("guest.slept", "twin.slept")
+    app = run(guest=GUEST, twin=second)
+    assert told(app) == [("twin", "start", "GET /api/v1/guest is taken by guest")]
+    assert ask(app, "/api/v1/guest").status_code == 200
+
+
+def test_a_scope_may_be_shared_under_the_same_sentence_only(run: MakeApp) -> None:
+    def other(sentence: str) -> str:
+        text = GUEST.replace('"/guest"', '"/twin"').replace("guest.slept", "twin.slept")
+        return text.replace('Routes("guest"', 'Routes("twin"').replace("be a guest", sentence)
+
+    with pytest.raises(
+        PluginError, match='plugin twin: the scope read:guest is taken: it stands for "be a guest"'
+    ):
+        run("stop", guest=GUEST, twin=other("be another guest"))
+    assert ask(run("stop", guest=GUEST, twin=other("be a guest")), "/api/v1/twin").status_code == 200
+
+
+def test_a_setting_of_the_wrong_type_is_named(run: MakeApp) -> None:
+    bad = {"guest": {"beds": "many"}}
+    with pytest.raises(PluginError) as raised:
+        run("stop", bad, guest=GUEST)
+    assert str(raised.value) == (
+        "plugin guest: its settings cannot be used: plugins.guest: Expected `int`, got `str` - at `beds`"
+    )
+    app = run("skip", bad, guest=GUEST)
+    assert told(app) == [("guest", "start", "its settings cannot be used")]
+
+
+def test_an_unknown_setting_is_named_however_the_struct_is_declared(run: MakeApp) -> None:
+    lax = GUEST.replace(", forbid_unknown_fields=True", "")
+    with pytest.raises(PluginError, match="plugin guest: .*: plugins.guest: unknown setting bed"):
+        run("stop", {"guest": {"bed": 1}}, guest=lax)
+
+
+def test_a_plugin_that_is_not_installed_is_left_out_too(run: MakeApp, tmp_path: Path) -> None:
+    settings = PluginSettings(enabled=("status", "gone"), on_error="skip", tables={"gone": {"x": 1}})
+    app = create_app(Config(data_dir=str(tmp_path / "gone"), plugins=settings))
+    assert told(app) == [("gone", "start", "there is no such plugin")]
+    app.shard.close()
+
+
+def test_a_table_of_settings_for_nobody_stops_the_start_as_ever(tmp_path: Path) -> None:
+    settings = PluginSettings(enabled=("status",), on_error="skip", tables={"statsu": {"x": 1}})
+    with pytest.raises(ConfigError, match="plugins.statsu: there is no plugin statsu"):
+        create_app(Config(data_dir=str(tmp_path / "data"), plugins=settings))
+
+
+def test_ready_quotes_nothing_of_an_error(run: MakeApp) -> None:
+    app = run(
+        tables={"visitor": {"password": "hunter2"}},
+        guest="raise OSError('password=hunter2')",
+        visitor=GUEST.replace("guest", "visitor").replace(
+            "beds: int = 1", "from typing import Literal\n    password: Literal['a', 'b'] = 'a'"
+        ),
+    )
+    assert len(told(app)) == 2 and "hunter2" not in app.test_client().get("/ready").text
+
+
+# -- migrations
+
+
+def tables(app: ShardApp) -> set[str]:
+    """The tables of the store that are not the core's."""
+    made = app.shard.store.read(lambda: rows("SELECT name FROM sqlite_master WHERE type = 'table'"))
+    return {name for (name,) in made} & {"whole", "half", "after"}
+
+
+def test_a_migration_that_fails_half_way_is_rolled_back_whole_and_tried_again(run: MakeApp) -> None:
+    steps = {"0001_whole": TABLE.format("whole"), "0002_half": HALF, "0003_after": TABLE.format("after")}
+    app = run(migrations={"guest": steps}, guest=GUEST)
+    assert told(app) == [("guest", "start", "a migration failed and was taken back")]
+    assert tables(app) == {"whole"} and "/api/v1/guest" not in {
+        route.rule for route in app.shard.plugins.routes
+    }
+    app.shard.close()
+    with pytest.raises(
+        PluginError, match=r"plugin guest: a migration failed and was taken back: OSError\('no luck'\)"
+    ):
+        run("stop", migrations={"guest": steps}, guest=GUEST)
+    mended = {**steps, "0002_half": HALF.replace("raise OSError('no luck')", "pass")}
+    app = run("stop", migrations={"guest": mended}, guest=GUEST)
+    assert tables(app) == {"whole", "half", "after"} and told(app) == []
+    assert app.shard.plugins.opened["guest"].tables == ["after", "half", "whole"]
+    assert ask(app, "/api/v1/guest").status_code == 200
+
+
+def test_a_migration_that_is_no_python_names_its_plugin(run: MakeApp) -> None:
+    with pytest.raises(
+        PluginError, match="plugin guest: a migration failed and was taken back: .*SyntaxError"
+    ):
+        run("stop", migrations={"guest": {"0001_x": "def"}}, guest=GUEST)
+
+
+def test_a_store_newer_than_a_plugin_names_it(run: MakeApp) -> None:
+    run("stop", migrations={"guest": {"0001_whole": TABLE.format("whole")}}, guest=GUEST).shard.close()
+    with pytest.raises(PluginError, match=r"plugin guest: the store is newer than this version of guest"):
+        run("stop", migrations={"guest": {"0000_x": "def up(migrator, db):\n    pass\n"}}, guest=GUEST)
+
+
+# -- while it runs
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["raise ValueError('secret')", "raise SystemExit(1)", "import gevent; raise gevent.Timeout(1)", "1/0"],
+)
+def test_a_view_that_raises_is_a_500_and_a_problem(
+    run: MakeApp, caplog: pytest.LogCaptureFixture, line: str
+) -> None:
+    app = run(guest=GUEST.replace("return Answer()", line))
+    answers = [ask(app, "/api/v1/guest") for _ in range(3)]
+    assert {answer.status_code for answer in answers} == {500}
+    assert {answer.json["code"] for answer in answers} == {"internal"}
+    assert app.shard.problems.counts == {("guest", "view"): 3}
+    ((plugin, where, what),) = told(app)
+    assert (
+        (plugin, where) == ("guest", "view")
+        and what.startswith("guest.read failed: ")
+        and "secret" not in what
+    )
+    lines = [record for record in caplog.records if record.name == "shardapi.http"]
+    assert len(lines) == 3 and [bool(record.exc_info) for record in lines] == [True, False, False]
+    for record, answer in zip(lines, answers, strict=True):
+        assert record.getMessage().startswith("plugin guest: GET /api/v1/guest failed: ")
+        assert answer.headers["X-Request-Id"] in record.getMessage()
+    assert ask(app, "/api/v1/status").status_code == 200
+
+
+def test_a_subscriber_that_raises_is_called_again_and_disturbs_nobody(
+    app: ShardApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    problems, seen, other = app.shard.problems, list[int](), list[int]()
+
+    def react(newest: int) -> None:
+        seen.append(newest)
+        raise SystemExit("secret") if len(seen) == 1 else ValueError("secret")
+
+    reactions = [Subscriber("bad", react, problems), Subscriber("good", other.append, problems)]
+    greenlets = [app.shard.spawn(one.run) for one in reactions]
+    for one in reactions:
+        app.shard.events.on_commit.append(one.notice)
+    log = app.shard.events
+    for _ in range(3):
+        app.shard.central.submit([_rename(app)])
+        wait(lambda: seen and seen[-1] == log.newest and other and other[-1] == log.newest)
+    assert len(seen) == 3 and not any(greenlet.ready() for greenlet in greenlets)
+    assert problems.counts == {("bad", "subscriber"): 3}
+    assert [(plugin, where) for plugin, where, _ in told(app)] == [("bad", "subscriber")] * 2
+    assert "secret" not in app.test_client().get("/ready").text
+    assert caplog.text.count("plugin bad: subscriber ") == 2  # each kind of failure once, then once a minute
+
+
+def test_a_task_that_raises_is_begun_anew_with_growing_waits(
+    app: ShardApp, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(shardapi.tasks.gevent, "sleep", waits.append)
+    runs: list[int] = []
+
+    def work() -> None:
+        runs.append(1)
+        if len(runs) < 9:
+            raise SystemExit if len(runs) == 3 else OSError("secret")
+
+    Task("bad", work, app.shard.problems).run()
+    assert len(runs) == 9 and waits == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert app.shard.problems.counts == {("bad", "task"): 8}
+    assert "secret" not in app.test_client().get("/ready").text
+    assert "plugin bad: task " in caplog.text
+
+
+def test_a_task_that_ran_well_for_long_is_begun_anew_soon(
+    app: ShardApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    clock = iter([0, 1, 2, 3, 100, 200, 300])
+    monkeypatch.setattr(shardapi.tasks.gevent, "sleep", waits.append)
+    monkeypatch.setattr(shardapi.tasks, "monotonic", lambda: next(clock))
+    runs: list[int] = []
+
+    def work() -> None:
+        runs.append(1)
+        if len(runs) < 4:
+            raise OSError
+
+    Task("bad", work, app.shard.problems).run()
+    assert waits == [1, 2, 1]
+
+
+def test_a_task_is_ended_by_the_shard_and_not_begun_anew(app: ShardApp) -> None:
+    import gevent
+
+    runs: list[int] = []
+
+    def work() -> None:
+        runs.append(1)
+        gevent.sleep(60)
+
+    greenlet = app.shard.spawn(Task("good", work, app.shard.problems).run)
+    wait(lambda: runs)
+    app.shard.retire()
+    greenlet.join(5)
+    assert greenlet.ready() and runs == [1] and app.shard.problems.counts == {}
+
+
+def test_a_problem_is_told_for_an_hour_and_counted_for_ever(
+    app: ShardApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problems, now = app.shard.problems, [1_800_000_000_000]
+    monkeypatch.setattr(shardapi.problems.clock, "now", lambda: now[0])
+    problems.failed("bad", "task", "work", OSError())
+    now[0] += 1000
+    problems.failed("bad", "task", "work", OSError())
+    ((_, problem),) = problems.now()
+    assert (problem.since, problem.last, problem.count) == (now[0] - 1000, now[0], 2)
+    now[0] += QUIET_MS + 1
+    assert problems.now() == [] and problems.counts == {("bad", "task"): 2}
+
+
+def test_a_problem_that_comes_without_end_is_one_line_a_minute(
+    app: ShardApp, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(shardapi.problems.time, "monotonic", lambda: now[0])
+    for _ in range(1000):
+        app.shard.problems.failed("bad", "task", "work", OSError("no\nluck"))
+    now[0] += SAY_AGAIN_SECONDS
+    app.shard.problems.failed("bad", "task", "work", OSError("no\nluck"))
+    assert [record.getMessage() for record in caplog.records] == [
+        "plugin bad: task work failed: OSError: no luck",
+        "plugin bad: task work failed: OSError: no luck (and 999 times since it was last said)",
+    ]
+
+
+def test_what_was_left_out_is_said_when_the_shard_begins(
+    run: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = run(guest="raise OSError('no luck')")
+    assert caplog.records == []
+    app.shard.problems.begin()
+    assert [record.getMessage() for record in caplog.records] == [
+        "plugin guest: cannot be loaded: OSError('no luck'); the shard runs without it"
+    ]
+    assert caplog.records[0].levelno == logging.ERROR
+
+
+def _rename(app: ShardApp) -> Any:
+    from shardapi.commands import SetOperation
+
+    return SetOperation(open=not app.shard.guild.operation_open)
+
+
+def wait(condition: Callable[[], Any]) -> None:
+    """Let others run until it is so."""
+    import gevent
+
+    with gevent.Timeout(5):
+        while not condition():
+            gevent.sleep(0.001)
