@@ -12,10 +12,11 @@ from msgspec.structs import replace
 
 from . import catalogue, clock, journal
 from .alerts import SendAlert
-from .commands import Change, Command, CreateNet, EndTemporary, RestoreNet, SetFeatures
+from .commands import Change, Command, CreateNet, EndTemporary, RestoreNet, SetFeatures, SetRules
 from .composite import Composite
 from .config import CentralSettings
 from .errors import PRECONDITION_FAILED, ApiError
+from .events import AssignmentsChanged, Event
 from .guild import Frozen, Guild
 from .operators import Operators
 from .presence import Identity, Presence, Transmission
@@ -95,10 +96,24 @@ class Submit(Job):
         presence = self.central.presence
         self.stops = presence.force(self.outcome.guild)
         draft.events.extend(presence.forced_events(self.stops))
-        for result in self.outcome.results:
+        guild = before
+        for command, result in zip(self.commands, self.outcome.results, strict=True):
             if isinstance(result, Change):
                 draft.events.extend(result.events)
+                draft.events.extend(self._moved(command, guild, result))
+                guild = result.guild
         draft.guild = self.outcome.guild
+
+    def _moved(self, command: Command, before: Guild, change: Change) -> list[Event]:
+        """What only presence can tell of a change of rules: how many assignments of connected users it changed."""
+        if not isinstance(command, SetRules) or not change.changed:
+            return []
+        if not any(command is one for one in self.commands):
+            return []  # a step of a composite, which is told as one
+        count = self.central.presence.moved_by_rules(before, change.guild)
+        key_id = command.by or msgspec.UNSET
+        data = AssignmentsChanged(source="rule", action="rules.set", key_id=key_id, count=count)
+        return [Event("assignments.changed", data)] if count else []
 
     def write(self, draft: Draft) -> None:
         assert self.outcome is not None

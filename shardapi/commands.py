@@ -11,7 +11,15 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from .changes import MOST_NETS, FeatureChanges, OrgLinkChanges, PublicNetChanges, unique
-from .errors import INVALID_VALUE, MAX_NETS_IN_USE, NET_ACTIVE, NET_MISMATCH, NO_FREE_SLOT, FieldError
+from .errors import (
+    INVALID_VALUE,
+    MAX_NETS_IN_USE,
+    NET_ACTIVE,
+    NET_MISMATCH,
+    NO_FREE_SLOT,
+    ApiError,
+    FieldError,
+)
 from .events import AssignmentsChanged, ConfigChanged, Event, OperationChanged
 from .guild import Assignment, Frozen, Guild, Net, OrgLink, PublicNet, Rule
 
@@ -283,8 +291,8 @@ class SetOperation(Command, frozen=True, kw_only=True):
 class SetRules(Command, frozen=True, kw_only=True):
     """Replace all rules; every net they name must be active.
 
-    `slots`, where given, names nets of the rule at the same place by slot: instead of its uids, or in agreement
-    with them. Rules for the same role are one rule with the nets of all.
+    `slots`, where given, names nets of the rule at the same place by slot: instead of its uids, or besides, and
+    then each must be one of them. Rules for the same role are one rule with the nets of all.
     """
 
     rules: tuple[Rule, ...]
@@ -293,7 +301,11 @@ class SetRules(Command, frozen=True, kw_only=True):
     def apply(self, guild: Guild) -> Change:
         merged: dict[str, tuple[str, ...]] = {}
         for place, rule in enumerate(self.rules):
-            uids = _named(guild, rule, self.slots[place] if self.slots else ())
+            try:
+                uids = _named(guild, rule, self.slots[place] if self.slots else ())
+            except ApiError as error:
+                where = (FieldError(f"rules[{place}]", error.detail),)
+                raise error.kind(error.detail, hint=error.hint, errors=where) from None
             merged[rule.role_id] = unique((*merged.get(rule.role_id, ()), *uids))
         rules = tuple(Rule(role_id=role, net_uids=uids) for role, uids in merged.items())
         if guild.rules == rules:
@@ -305,9 +317,9 @@ class SetRules(Command, frozen=True, kw_only=True):
 def _named(guild: Guild, rule: Rule, slots: tuple[int, ...]) -> tuple[str, ...]:
     by_uid = tuple(guild.find(uid).uid for uid in rule.net_uids)
     by_slot = tuple(guild.find(slot=slot).uid for slot in slots)
-    if by_uid and by_slot and set(by_uid) != set(by_slot):
+    if by_uid and not set(by_slot) <= set(by_uid):
         raise NET_MISMATCH(
-            f"The rule of role {rule.role_id} names other nets by netUids than by netIds.",
+            f"The rule of role {rule.role_id} names other nets by slot than by netUids.",
             hint="Send netUids alone.",
         )
     return by_uid or by_slot

@@ -1,6 +1,6 @@
 """The guild: nets, assignments, rules and features at one version; a value that commands replace."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -107,19 +107,22 @@ class Guild(Frozen, frozen=True, kw_only=True):
 
     def held_by(self, user_id: str, roles: Iterable[str], now: int) -> frozenset[str]:
         """Uids of the nets this user is on: by assignment, by a rule on their roles, or the Public Net."""
-        held = {uid for uid, users in self.members.items() if _holds(users.get(user_id), now)}
+        held = {uid for uid in self.members if self.assigned(user_id, uid, now)}
         roles = frozenset(roles)
-        for rule in self.rules:
-            if rule.role_id in roles:
-                held.update(rule.net_uids)
+        held |= self.ruled(roles)
         gates = self.public_net.role_ids
         if self.public_net.enabled and (not gates or not roles.isdisjoint(gates)):
             held.add(PUBLIC_UID)
         return frozenset(held)
 
+    def assigned(self, user_id: str, net_uid: str, now: int) -> bool:
+        """Whether the user is assigned to the net, by hand or until a time that has not come."""
+        one = self.members.get(net_uid, {}).get(user_id)
+        return one is not None and (one.manual or one.until > now)
 
-def _holds(assignment: Assignment | None, now: int) -> bool:
-    return assignment is not None and (assignment.manual or assignment.until > now)
+    def ruled(self, roles: Collection[str]) -> set[str]:
+        """Uids of the nets that the rules give to who holds these roles."""
+        return {uid for rule in self.rules if rule.role_id in roles for uid in rule.net_uids}
 
 
 def closest(uid: str, uids: Iterable[str]) -> str:

@@ -158,12 +158,21 @@ class Presence:
         net = self.guild.net_in(slot)
         return net.uid if net is not None else PUBLIC_UID
 
-    def roles_hold(self, user_id: str, net_uid: str) -> bool:
-        """Whether a rule on a connected user's roles puts them on the net."""
+    def roles_hold(self, user_id: str, net_uid: str, guild: Guild) -> bool:
+        """Whether a rule of this state of the guild, on a connected user's roles, puts them on the net."""
         user = self.users.get(user_id)
-        return user is not None and any(
-            rule.role_id in user.identity.roles and net_uid in rule.net_uids for rule in self.guild.rules
-        )
+        return user is not None and net_uid in guild.ruled(user.identity.roles)
+
+    def moved_by_rules(self, before: Guild, after: Guild) -> int:
+        """How often a connected user comes on or off a net as the rules of one state give way to another's."""
+        differing: dict[tuple[str, ...], set[str]] = {}
+        moved, now = 0, clock.now()
+        for user in self.users.values():
+            roles = user.identity.roles
+            if roles not in differing:
+                differing[roles] = before.ruled(roles) ^ after.ruled(roles)
+            moved += sum(not after.assigned(user.id, uid, now) for uid in differing[roles])
+        return moved
 
     # -- what operators do
 

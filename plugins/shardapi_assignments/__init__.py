@@ -186,7 +186,7 @@ def assign(body: AssignBody, write: Write, shard: Shard) -> Assigned:
 
     def answer(outcome: Outcome) -> Assigned:
         net = _net(outcome.results[0])
-        held = body.action == "unassign" and shard.presence.roles_hold(body.user_id, net.uid)
+        held = body.action == "unassign" and shard.presence.roles_hold(body.user_id, net.uid, outcome.guild)
         return Assigned(
             action=body.action,
             user_id=body.user_id,
