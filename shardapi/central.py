@@ -97,7 +97,7 @@ class Submit(Job):
         self.stops = presence.force(self.outcome.guild)
         draft.events.extend(presence.forced_events(self.stops))
         guild = before
-        for command, result in zip(self.commands, self.outcome.results, strict=True):
+        for command, result in zip(self.outcome.commands, self.outcome.results, strict=True):
             if isinstance(result, Change):
                 draft.events.extend(result.events)
                 draft.events.extend(self._moved(command, guild, result))
