@@ -7,10 +7,10 @@ archived with. `config.changed` tells an apply that changed anything, once, what
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import Meta, Raw
 from werkzeug.routing import BaseConverter
 
 from shardapi import (
@@ -49,6 +49,7 @@ EXAMPLE = {
     "assignments": [{"userId": "123456789012345678", "netId": 1}],
     "open": True,
 }
+NameInPath = Annotated[str, Meta(description="The preset's name, URL-encoded: %2F for a slash, %25 for %")]
 ANYTHING = msgspec.json.Decoder(dict[str, Any])
 ENCODE = msgspec.json.Encoder().encode
 
@@ -108,7 +109,7 @@ def read(shard: Shard) -> PresetsAnswer:
     "/presets",
     scope=SCOPE,
     errors=[errors.NET_NOT_FOUND, errors.NET_MISMATCH, errors.NET_PROTECTED, errors.TOO_MANY_PRESETS],
-    examples={"body": EXAMPLE},
+    examples={"body": EXAMPLE, "answer": {"action": "preset.save", "version": 41}},
 )
 def save(body: PresetBody, write: Write, shard: Shard, key: Key, call: Call) -> PresetSaved:
     """Save a preset, new or in place of the one of that name; If-Match names the ETag of the list."""
@@ -139,8 +140,13 @@ def save(body: PresetBody, write: Write, shard: Shard, key: Key, call: Call) -> 
     )
 
 
-@presets.delete("/presets/<preset:name>", scope=SCOPE, errors=[errors.PRESET_NOT_FOUND])
-def delete(name: str, write: Write, shard: Shard, call: Call) -> PresetRemoved:
+@presets.delete(
+    "/presets/<preset:name>",
+    scope=SCOPE,
+    errors=[errors.PRESET_NOT_FOUND],
+    examples={"answer": {"action": "preset.remove", "name": "Friday Op"}},
+)
+def delete(name: NameInPath, write: Write, shard: Shard, call: Call) -> PresetRemoved:
     """Delete a preset; what it was applied to stays as it is. If-Match names the ETag of the list."""
     guild, names = shard.guild_id, _meant(name, call)
 
@@ -163,9 +169,9 @@ def delete(name: str, write: Write, shard: Shard, call: Call) -> PresetRemoved:
     "/presets/<preset:name>/apply",
     scope=SCOPE,
     errors=[errors.PRESET_NOT_FOUND, errors.PRESET_REFUSED, errors.CONFLICT],
-    examples={"body": {"partial": False}},
+    examples={"body": {"partial": False}, "answer": {"action": "preset.apply", "preset": "Friday Op"}},
 )
-def apply(name: str, body: ApplyBody, write: Write, shard: Shard, key: Key) -> PresetApplied:
+def apply(name: NameInPath, body: ApplyBody, write: Write, shard: Shard, key: Key) -> PresetApplied:
     """Make a preset true in one step: nets, features, rules, assignments, operation. A second apply changes nothing."""
     for _ in range(TRIES):
         plan = shard.store.read(lambda: _planned(shard.guild_id, name.strip()))
