@@ -16,6 +16,7 @@ from shardapi.commands import Assign, Change, Command, CreateNet, RemoveNet, Set
 from shardapi.config import ConfigError, load
 from shardapi.errors import ApiError
 from shardapi.guild import Guild
+from shardapi.presets import ApplyPreset, PresetNet, PresetRule, PresetSeat
 from shardapi.shard import Shard
 from shardapi.store import one
 from shardapi.tokens import BadToken, ExpiredToken
@@ -221,3 +222,17 @@ def test_a_stop_that_was_not_forced_after_all_is_logged_before_the_leave_that_fo
     shard.presence.release(chosen)
     shard.writer.append(())
     assert [event.type for event in shard.events.page(since, 2**62)] == ["ptt.stop", "user.left"]
+
+
+def test_rules_that_a_preset_brings_are_told_with_it(app: ShardApp) -> None:
+    operator, since, uid = join(app, "1", "10"), app.shard.events.newest, mint_uid()
+    preset = ApplyPreset(
+        preset="Friday",
+        nets=(PresetNet(name="Strike", spare=uid),),
+        rules=(PresetRule(role_id="10", nets=(0,)),),
+        seats=(PresetSeat(user_id="2", net=0),),
+    )
+    app.shard.central.submit([preset])
+    events = [one.envelope for one in app.shard.events.page(since, 2**62)]
+    told = [one["data"]["source"] for one in events if one["type"] == "assignments.changed"]
+    assert told == ["preset"] and operator.last("config")["assignments"] == [1]
