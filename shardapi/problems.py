@@ -52,7 +52,7 @@ class Problems:
     def failed(self, plugin: str, place: str, name: str, error: BaseException) -> None:
         """Tell that something of a plugin has raised; only the error's type leaves the log."""
         what = f"{name} failed: {type(error).__name__}"
-        self.note(plugin, place, what, f"{name} failed: {summary(error)}", error)
+        self.note(plugin, place, what, f"{place} {name} failed: {summary(error)}", error)
 
     def note(self, plugin: str, place: str, what: str, line: str, error: BaseException | None = None) -> None:
         """Tell a problem; its line comes into the log once a minute, with the error's traceback."""
@@ -60,7 +60,7 @@ class Problems:
         if problem.due():
             more = f" (and {problem.unsaid} times since it was last said)" if problem.unsaid else ""
             problem.unsaid = 0
-            log.error("plugin %s: %s %s%s", plugin, place, line, more, exc_info=error)
+            log.error("plugin %s: %s%s", plugin, line, more, exc_info=error)
 
     def record(self, plugin: str, place: str, what: str) -> Problem:
         """Count a problem, for /ready and the metrics."""

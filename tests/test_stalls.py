@@ -1,0 +1,153 @@
+"""What blocks the loop: named while the shard lives on, ended by the watchdog when it does not come back."""
+
+import json
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from shardapi.testing import Server
+
+BLOCKER = '''
+import time
+
+from shardapi import Answer, Query, Routes, ShardApp, hookimpl
+
+routes = Routes("blocker", __name__, scopes={"write:blocks": "stand in the way"})
+
+class Asked(Query, kw_only=True):
+    how: str
+    seconds: float = 0
+
+@routes.get("/block", scope="write:blocks")
+def block(query: Asked) -> Answer:
+    """Stand in the way."""
+    HOW[query.how](query.seconds)
+    return Answer()
+
+def compute(seconds):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        sum(range(1000))
+
+def compute_whatever_comes(seconds):
+    while True:
+        try:
+            compute(1000)
+        except BaseException:
+            pass
+
+def hold(seconds):
+    sum(range(10**13))  # never lets go of the interpreter
+
+def share(seconds):
+    import gevent
+    gevent.joinall([gevent.spawn(bit, time.monotonic() + seconds) for _ in range(400)])
+
+def bit(until):
+    import gevent
+    while time.monotonic() < until:
+        compute(0.001)
+        gevent.sleep(0)
+
+HOW = {"compute": compute, "whatever": compute_whatever_comes, "hold": hold, "share": share}
+
+@hookimpl
+def shardapi_blueprints(app: ShardApp) -> list[Routes]:
+    return [routes]
+'''
+
+
+@pytest.fixture(scope="module")
+def blocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A shard with a plugin that stands in the way when asked to, watched by an impatient watchdog."""
+    folder = tmp_path_factory.mktemp("plugins")
+    (folder / "blocker.py").write_text(BLOCKER)
+    env = {"SHARDAPI_PLUGINS__DIR": str(folder), "SHARDAPI_SERVER__WATCHDOG_SECONDS": "2"}
+    server = Server(tmp_path_factory.mktemp("shard"), env)
+    try:
+        yield server.start()
+    finally:
+        server.kill()
+
+
+def lines(server: Server, pattern: str) -> list[str]:
+    """The lines of its log that say so."""
+    return [line for line in server.log if re.search(pattern, line)]
+
+
+def logged(server: Server) -> list[tuple[str, str, str]]:
+    """Whom its events are about, their types, and their reasons."""
+    call = [sys.executable, "-m", "shardapi", "tail", "--no-follow", "--last", "1000", "--json"]
+    done = subprocess.run(
+        [*call, "--data-dir", str(server.data_dir)], env=server.env, capture_output=True, check=True
+    )
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    said = [(one["data"], one["type"]) for one in events]
+    return [(data.get("userId", ""), type_, data.get("reason", "")) for data, type_ in said]
+
+
+def test_what_blocks_the_loop_is_named_with_its_place_and_how_long(blocked: Server) -> None:
+    assert blocked.get("/block?how=compute&seconds=0.8").status_code == 200
+    said = r"plugin blocker: compute blocked the loop for 0\.[89] s \(.*blocker\.py:(\d+)\)"
+    (line,) = blocked.wait(lambda: lines(blocked, said), "the line that names it")
+    found = re.search(said, line)
+    assert found and BLOCKER.split("\n")[int(found[1]) - 1].strip() in (
+        "while time.monotonic() < until:", "sum(range(1000))",
+    )  # fmt: skip
+    (problem,) = blocked.get("/ready").json()["problems"]
+    assert (problem["plugin"], problem["where"]) == ("blocker", "loop")
+    assert problem["what"] == "compute blocked the loop" and "blocker.py" not in str(problem)
+    blocked.get("/block?how=compute&seconds=0.5")
+    blocked.wait(lambda: blocked.get("/ready").json()["problems"][0]["count"] == 2, "the second time")
+    assert len(lines(blocked, said)) == 1  # one line a minute
+
+
+def test_many_that_share_the_loop_are_not_blamed(blocked: Server) -> None:
+    before = len(lines(blocked, "blocked the loop"))
+    assert blocked.get("/block?how=share&seconds=1.0").status_code == 200
+    assert blocked.get("/status").status_code == 200
+    time.sleep(0.3)  # as long as it takes to be named
+    assert len(lines(blocked, "blocked the loop")) == before
+
+
+@pytest.mark.parametrize("how", ["compute", "hold", pytest.param("whatever", marks=pytest.mark.soak)])
+def test_a_plugin_that_never_comes_back_is_ended_and_a_new_worker_serves(blocked: Server, how: str) -> None:
+    operator, net = blocked.operator(how), blocked.net(how)["netUid"]
+    blocked.post("/assignments", {"userId": how, "netUid": net})
+    blocked.post("/operation", {"open": True})
+    operator.send(type="ptt.start", netUid=net)
+    operator.expect("ptt.start")
+    blocked.wait(lambda: (how, "ptt.start", "") in logged(blocked), "it to be on disk")
+    before = blocked.worker_pid
+    hang = threading.Thread(target=_hang, args=(blocked, how))
+    hang.start()
+    blocked.wait(lambda: blocked.worker_pid not in (0, before), "another worker", 20)
+    blocked.wait(lambda: blocked.get("/ws", key="").status_code != 503, "it to serve operators", 20)
+    hang.join(20)
+    assert not hang.is_alive()
+    assert [one for one in logged(blocked) if one[0] == how and one[1] != "assignments.changed"] == [
+        (how, "user.joined", ""),
+        (how, "ptt.start", ""),
+        (how, "ptt.stop", "restart"),
+        (how, "user.left", "restart"),
+    ]
+    assert lines(blocked, "WORKER TIMEOUT") and lines(blocked, r"blocker\.py.* in (compute|hold)$")
+    if how == "compute":
+        assert lines(
+            blocked,
+            r"plugin blocker: compute \(.*blocker\.py:\d+\) has blocked the loop for \d s, so this worker ends",
+        )
+    blocked.log.clear()
+
+
+def _hang(server: Server, how: str) -> None:
+    try:
+        server.get(f"/block?how={how}&seconds=1000", timeout=20)
+    except requests.RequestException:
+        pass  # its worker was ended
