@@ -263,7 +263,7 @@ def test_a_temporary_assignment_is_over_though_that_cannot_be_written(
 
     monkeypatch.setattr(clock, "now", lambda: until + 1)
     with monkeypatch.context() as broken:
-        broken.setattr(app.shard.central, "submit", fail)
+        broken.setattr(app.shard.writer, "run", fail)
         app.shard.central.end_due()
         assert phone.take() == ["ptt.stop unassigned", "config []"]
         app.shard.central.end_due()
