@@ -1,0 +1,1 @@
+"""The archive's search index, step by step; each file runs once, in a transaction."""
