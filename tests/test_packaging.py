@@ -34,6 +34,17 @@ def source_of(package: str) -> Path:
     return (ROOT if top == "shardapi" else ROOT / "plugins").joinpath(top, *rest)
 
 
+def files_of(package: str) -> Iterator[Path]:
+    """What lies in the folder of a package, and in the folders below it that are none."""
+    folder = source_of(package)
+    for path in folder.rglob("*"):
+        below = {parent for parent in path.parents if folder in parent.parents}
+        if path.is_file() and not any(
+            parent.name == "__pycache__" or any(parent.glob("*.py")) for parent in below
+        ):
+            yield path
+
+
 def packages_in(folder: Path) -> set[str]:
     """Every folder with Python files at or below one, as a package."""
     found = {file.parent.relative_to(folder.parent) for file in folder.rglob("*.py")}
@@ -84,12 +95,10 @@ def test_the_wheel_holds_every_file_of_every_package(
     wheel: zipfile.ZipFile, register: configparser.ConfigParser
 ) -> None:
     packages = words(register, "options", "packages")
-    files = {
-        package: [file for file in source_of(package).iterdir() if file.is_file()] for package in packages
-    }
+    files = {package: [*files_of(package)] for package in packages}
     for package, there in files.items():
         for file in there:
-            inside = f"{package.replace('.', '/')}/{file.name}"
+            inside = f"{package.replace('.', '/')}/{file.relative_to(source_of(package))}"
             assert wheel.read(inside) == file.read_bytes(), inside
     assert ROOT / "shardapi" / "migrations" / "0001_first.py" in files["shardapi.migrations"]
 

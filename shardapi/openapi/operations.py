@@ -78,8 +78,9 @@ def _path_parameter(name: str, route: Route) -> dict[str, Any]:
 def _query_parameters(query: type[msgspec.Struct]) -> list[dict[str, Any]]:
     (_,), components = msgspec.json.schema_components([query], ref_template=REFERENCE)
     shape = components[query.__name__]
+    required = [*shape.get("required", ()), *getattr(query, "schema_extra", {}).get("required", ())]
     return [
-        _parameter(name, "query", schema, required=name in shape.get("required", ()))
+        _parameter(name, "query", schema, required=name in required)
         for name, schema in shape["properties"].items()
     ]
 

@@ -10,6 +10,7 @@ from ..routes import Route, problem_codes
 from . import headers
 from .shapes import Schema, Shapes
 
+PAGE = "text/html"  # a page refuses with a page, where that is asked for
 REQUEST_ID = "5f0c3a9e12b84d67"
 NO_SCOPES = Key("", "owner", "", "", frozenset(), 0, 0, 0, 0)
 
@@ -32,17 +33,20 @@ def problem_responses(route: Route, shapes: Shapes) -> dict[str, Any]:
 
 
 def _response(status: int, codes: list[ErrorCode], route: Route, shapes: Shapes) -> Schema:
+    content: Schema = {
+        "application/problem+json": {
+            "schema": shapes.of(Problem),
+            "examples": {
+                code.code: {"$ref": f"#/components/examples/{_name(code, route)}"} for code in codes
+            },
+        }
+    }
+    if route.media_type == PAGE:
+        content[PAGE] = {"schema": {"type": "string"}}
     return {
         "description": "; ".join(f"{code.code}: {code.title}" for code in codes),
         "headers": headers.of_problem(route, status),
-        "content": {
-            "application/problem+json": {
-                "schema": shapes.of(Problem),
-                "examples": {
-                    code.code: {"$ref": f"#/components/examples/{_name(code, route)}"} for code in codes
-                },
-            }
-        },
+        "content": content,
     }
 
 

@@ -1,0 +1,1 @@
+"""The plugin's table, step by step."""
