@@ -68,6 +68,11 @@ class EventLog:
         self.newest = max(last or 0, pruned)
         self.oldest = first or self.newest + 1
 
+    @property
+    def span(self) -> int:
+        """How many events are kept, at most: numbers have gaps."""
+        return self.newest - self.oldest + 1
+
     def id_of(self, number: int) -> str:
         """The id readers see for a place in the log."""
         return f"{self.epoch}-{number}"

@@ -1,6 +1,7 @@
 """Who is connected and who transmits: live state, told to operators at once and to the log right after."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -113,6 +114,8 @@ class Presence:
 
     def __init__(self, writer: Writer) -> None:
         self.writer, self.version = writer, 0
+        self.peak = 0  # the most who were connected at once
+        self.ended: Counter[str] = Counter()  # how many connections have left, by reason
         self.users: dict[str, User] = {}
         self.transmissions: dict[tuple[str, str], Transmission] = {}
         self._owner: dict[Connection, User] = {}
@@ -182,6 +185,7 @@ class Presence:
         if user is None:
             user = self.users[identity.user_id] = User(identity, connection.transport)
             self._place(user)
+            self.peak = max(self.peak, self.connected)
             joined = UserJoined(
                 user_id=user.id,
                 display_name=identity.display_name,
@@ -212,6 +216,7 @@ class Presence:
             if transmission.connection is connection:
                 self._stop(transmission, "disconnect" if reason != "restart" else reason)
         user.connections.remove(connection)
+        self.ended[reason] += 1
         if not user.connections:
             del self.users[user.id]
             for uid in user.nets:

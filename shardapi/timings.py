@@ -1,4 +1,4 @@
-"""How often each call was made and how long it took: integers, counted as requests pass, read when scraped."""
+"""How often something was done and how long it took: integers, counted as it passes, read when scraped."""
 
 from bisect import bisect_left
 

@@ -23,6 +23,7 @@ from .guild import Guild
 from .held import spared
 from .models import load_guild, save_guild
 from .store import Store, database, one, translated, unavailable
+from .timings import Timings
 
 log = logging.getLogger("shardapi.writer")
 
@@ -110,6 +111,7 @@ class Writer:
         self.on_dropped: list[Callable[[int], None]] = []
         self.on_uncertain: Callable[[], None] = lambda: None
         self.troubled = ""
+        self.timings = Timings()
         self.dropped = 0
         self._held: list[Event] = []
         self._queue: list[Job] = []
@@ -118,6 +120,11 @@ class Writer:
         self._turn = gevent.lock.RLock()  # a state read beside a commit would be the one before it
         self._data_version = 0
         self._last_number: int = store.execute(_last_number)
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait for the store."""
+        return len(self._held)
 
     def run(self, job: Job) -> Any:
         """Queue a job and wait until it is on disk; raises what refused it."""
@@ -227,10 +234,13 @@ class Writer:
         draft, decided = self._decide(jobs)
         if not decided:
             return draft, [], Batch(self.log, self._last_number, draft.now)
+        began = time.perf_counter()
         try:
-            return draft, decided, self.store.execute(lambda: self._transaction(draft, decided))
+            batch = self.store.execute(lambda: self._transaction(draft, decided))
         except Exception as error:
             return draft, decided, error
+        self.timings.observe("commit", 0, (time.perf_counter() - began) * 1000)
+        return draft, decided, batch
 
     def _decide(self, jobs: list[Job]) -> tuple[Draft, list[Job]]:
         draft, decided = Draft(self.log, self.guild, clock.now()), []

@@ -81,7 +81,15 @@ class AcarsSent(Frozen, frozen=True, kw_only=True):
     "/acars",
     scope="write:acars",
     errors=[errors.PREMIUM_REQUIRED, errors.FEATURE_OFF],
-    examples={"body": {"text": "Briefing in 5", "senderName": "Ops", "alertType": "non-emergency"}},
+    examples={
+        "body": {"text": "Briefing in 5", "senderName": "Ops", "alertType": "non-emergency"},
+        "answer": {
+            "action": "acars.send",
+            "id": "acars_5f0c3a9e12b84d676a1b2c3d",
+            "routed": 12,
+            "clients": 12,
+        },
+    },
 )
 def send(body: AlertBody, write: Write, shard: Shard) -> AlertSent:
     """Show every connected operator a short alert, at most once; each key may send one a minute."""
