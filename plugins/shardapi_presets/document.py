@@ -10,7 +10,7 @@ from shardapi import errors
 from shardapi.errors import FieldError
 from shardapi.fields import clean_name
 
-from .bodies import PresetBody, RuleBody
+from .bodies import MOST_ASSIGNMENTS, PresetBody, RuleBody
 from .naming import Meant, Naming
 
 Document = dict[str, Any]
@@ -43,12 +43,16 @@ class Draft:
     def __init__(
         self, body: PresetBody, sent: Document, slots: Mapping[int, str], old: Document | None
     ) -> None:
-        self.body, self.sent, self.naming = body, sent, Naming(body.nets or [], slots)
-        self.answered = Answered(old, sent)
+        self.body, self.sent, self.answered = body, sent, Answered(old, sent)
+        told = {uid: number for number, uid in self.answered.pairs if uid}
+        self.naming = Naming(body.nets or [], slots, told)
 
     def document(self) -> Document:
         """The whole. Raises invalid_value, net_not_found, net_protected, net_mismatch."""
         body, seats = self.body, list(self._seats())
+        if len(seats) > MOST_ASSIGNMENTS:
+            problem = FieldError("assignments", f"Expected at most {MOST_ASSIGNMENTS} in all")
+            raise errors.INVALID_VALUE(f"There are {len(seats)} assignments, too many.", errors=(problem,))
         made: Document = {
             "name": clean_name(body.name),
             "nets": list(self._nets()),

@@ -23,16 +23,24 @@ class Meant(NamedTuple):
 
 
 class Naming:
-    """The nets that a preset being saved can name; `slots` has the uid of each active net."""
+    """The nets that a preset being saved can name.
 
-    def __init__(self, nets: Sequence[NetBody], slots: Mapping[int, str]) -> None:
+    `slots` has the uid of each active net, `told` the number that a net has been called by before: it keeps that.
+    """
+
+    def __init__(self, nets: Sequence[NetBody], slots: Mapping[int, str], told: Mapping[str, int]) -> None:
         self.slots = slots
         self.uids = [_uid_of(net, f"nets[{place}]") for place, net in enumerate(nets)]
         self._by_uid = _places("netUid", self.uids)
         self._by_id = _places("id", [net.id for net in nets])
         self.ids = self._by_id.keys()
         self.numbers = self._number(nets)
-        self._slot_of = {uid: slot for slot, uid in slots.items() if slot not in set(self.numbers)}
+        own = set(self.numbers)
+        self._others = {uid: number for uid, number in told.items() if number and number not in own}
+        taken = own.union(self._others.values())
+        for slot, uid in slots.items():
+            if slot not in taken:
+                self._others.setdefault(uid, slot)
 
     def _number(self, nets: Sequence[NetBody]) -> list[int]:
         """The id of each own net: the one that was sent, else its live slot, else a number nobody has."""
@@ -95,7 +103,7 @@ class Naming:
     def _of_uid(self, uid: str, path: str = "") -> Meant:
         _not_protected(uid, path)
         place = self._by_uid.get(uid)
-        return Meant(None, self._slot_of.get(uid, 0), uid) if place is None else self._own(place)
+        return Meant(None, self._others.get(uid, 0), uid) if place is None else self._own(place)
 
     def _own(self, place: int) -> Meant:
         return Meant(place, self.numbers[place], self.uids[place])
