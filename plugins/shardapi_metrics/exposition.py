@@ -15,6 +15,7 @@ from .http import HttpCollector
 from .live import LiveCollector
 from .observer import Observer
 from .spine import SpineCollector
+from .troubles import TroubleCollector
 
 log = logging.getLogger("shardapi.metrics")
 
@@ -30,6 +31,7 @@ class Exposition:
             LiveCollector(app.shard, observer),
             SpineCollector(app, observer),
             HttpCollector(app.shard),
+            TroubleCollector(app.shard),
         ):
             registry.register(own)
         for other in (*collectors, REGISTRY):

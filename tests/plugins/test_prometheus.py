@@ -96,6 +96,17 @@ def test_whatever_is_accepted_is_answered_as_plain_text(client: FlaskClient, acc
     assert answer.status_code == 200 and answer.mimetype == "text/plain" and samples(answer.text)
 
 
+def test_what_plugins_did_wrong_is_counted(client: FlaskClient, app: ShardApp) -> None:
+    assert value(client, "shardapi_plugin_problems") == value(client, "shardapi_loop_stalls_total") == 0
+    for _ in range(3):
+        app.shard.problems.failed("bad", "task", "work", OSError())
+    app.shard.problems.failed("bad", "view", "read", OSError())
+    assert value(client, "shardapi_plugin_errors_total", plugin="bad", where="task") == 3
+    assert value(client, "shardapi_plugin_errors_total", plugin="bad", where="view") == 1
+    assert value(client, "shardapi_plugin_problems") == 2
+    assert value(client, "shardapi_loop_stall_longest_seconds") == 0
+
+
 def test_what_is_live_is_told(busy: FlaskClient, app: ShardApp) -> None:
     (uid,) = app.shard.guild.nets
     found = samples(scraped(busy))
