@@ -68,7 +68,7 @@ class ArchiveQuery(Query, kw_only=True):
     tag: tuple[
         Annotated[str, Meta(max_length=MOST_TAG, description="A tag, exactly; repeated: all")], ...
     ] = ()
-    limit: Annotated[int, Meta(ge=1, le=MOST_LISTED)] = 50
+    limit: Annotated[int, Meta(ge=1, le=MOST_LISTED, description="How many at most")] = 50
     cursor: Annotated[
         str, Meta(pattern=r"^[0-9]{0,18}$(?!\n)", description="nextCursor of the page before")
     ] = ""
@@ -132,7 +132,7 @@ def read(uid: str, shard: Shard) -> EntryAnswer:
     "/archive",
     scope=SCOPE,
     errors=[errors.ENTRY_NOT_FOUND, errors.NET_PROTECTED],
-    examples={"body": ENTRY},
+    examples={"body": ENTRY, "answer": {"action": "created"}},
 )
 def upsert(body: EntryBody, write: Write, shard: Shard) -> EntryWritten:
     """Create an entry, or update the one of this uid; without a uid one is minted. An active net is left alone."""
@@ -146,7 +146,10 @@ def upsert(body: EntryBody, write: Write, shard: Shard) -> EntryWritten:
 
 
 @archive.post(
-    "/archive/<uid>", scope=SCOPE, errors=[errors.ENTRY_NOT_FOUND], examples={"body": {"notes": "Two ships"}}
+    "/archive/<uid>",
+    scope=SCOPE,
+    errors=[errors.ENTRY_NOT_FOUND],
+    examples={"body": {"notes": "Two ships"}, "answer": {"action": "updated"}},
 )
 def update(uid: str, body: EntryChanges, write: Write, shard: Shard) -> EntryWritten:
     """Update an entry in part."""
@@ -154,14 +157,22 @@ def update(uid: str, body: EntryChanges, write: Write, shard: Shard) -> EntryWri
 
 
 @archive.patch(
-    "/archive/<uid>", scope=SCOPE, errors=[errors.ENTRY_NOT_FOUND], examples={"body": {"tags": ["air"]}}
+    "/archive/<uid>",
+    scope=SCOPE,
+    errors=[errors.ENTRY_NOT_FOUND],
+    examples={"body": {"tags": ["air"]}, "answer": {"action": "updated"}},
 )
 def patch(uid: str, body: EntryChanges, write: Write, shard: Shard) -> EntryWritten:
     """Update an entry in part, as POST does."""
     return _keep(uid, body, write, shard)
 
 
-@archive.delete("/archive/<uid>", scope=SCOPE, errors=[errors.ENTRY_NOT_FOUND])
+@archive.delete(
+    "/archive/<uid>",
+    scope=SCOPE,
+    errors=[errors.ENTRY_NOT_FOUND],
+    examples={"answer": {"action": "archive.remove"}},
+)
 def remove(uid: str, write: Write, shard: Shard) -> EntryRemoved:
     """Remove an entry for ever; an active net of that uid is left alone."""
 
@@ -181,7 +192,10 @@ def remove(uid: str, write: Write, shard: Shard) -> EntryRemoved:
     "/archive/<uid>/restore",
     scope=SCOPE,
     errors=[errors.ENTRY_NOT_FOUND, errors.NO_FREE_SLOT],
-    examples={"body": {"name": "Strike Net", "relays": False}},
+    examples={
+        "body": {"name": "Strike Net", "relays": False},
+        "answer": {"action": "archive.restore", "skipped": []},
+    },
 )
 def restore(uid: str, body: RestoreBody, write: Write, shard: Shard) -> NetRestored:
     """Make an archived net active again: the same uid in a fresh slot, with what still exists of its links."""
