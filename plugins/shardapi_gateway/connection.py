@@ -222,7 +222,7 @@ class WebSocket:
             data = bytes(self._held) + data
             self._held.clear()
         if self._outbox is not None:
-            self._outbox.put(memoryview(data))
+            self._outbox.put(data)
             return
         try:
             sent = self._sock.send(data, 0, 0.0)
@@ -233,7 +233,7 @@ class WebSocket:
             return
         if sent < len(data):
             self._outbox = Outbox(self._sock, self._drained, self.abort)
-            self._outbox.put(memoryview(data)[sent:])
+            self._outbox.put(data[sent:])
 
     def _flush(self) -> None:
         for data in self._protocol.data_to_send():
