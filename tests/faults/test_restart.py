@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from shardapi.testing import Operator, Server
 
 from . import store
+from .pairs import Tally, of_log
 from .store import Event
 
 LIVES = {"ci": 4, "soak": 40}
@@ -120,27 +121,14 @@ def test_pairs_are_complete_however_often_it_is_killed(
         for one in crowd:
             one.socket.close()
         server.start()
-    server.wait(lambda: not paired(store.events(server.data_dir))[0], "what was left open to be closed")
-    unmatched, backwards = paired(store.events(server.data_dir))
+    server.wait(lambda: not tally(server).unpaired_joins, "what was left open to be closed")
+    counted = tally(server)
+    unmatched = counted.unpaired_joins + counted.unpaired_transmissions
     figure("restart.unmatched-joins-and-transmissions", unmatched, "== 0")
-    figure("restart.ends-before-their-beginning", backwards, "== 0")
+    figure("restart.ends-before-their-beginning", counted.negative, "== 0")
     assert store.whole(server.data_dir)
 
 
-def paired(events: list[Event]) -> tuple[int, int]:
-    """How many beginnings and ends lack the other, and how many ends lie before their beginning."""
-    begun: dict[tuple[str, str], Event] = {}
-    unmatched = backwards = 0
-    for event in events:
-        kind, _, step = event.type.partition(".")
-        if kind not in ("user", "ptt"):
-            continue
-        who = (kind, event.data["userId"])
-        if step in ("joined", "start"):
-            unmatched += who in begun or (kind == "ptt" and ("user", who[1]) not in begun)
-            begun[who] = event
-        else:
-            before = begun.pop(who, None)
-            unmatched += before is None or (kind == "user" and ("ptt", who[1]) in begun)
-            backwards += before is not None and event.at < before.at
-    return unmatched + len(begun), backwards
+def tally(server: Server) -> Tally:
+    """What the log tells of joins and transmissions."""
+    return Tally(of_log(store.events(server.data_dir)))
