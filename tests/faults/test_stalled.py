@@ -1,0 +1,102 @@
+"""Operators who stop reading: the others hear each other as before, and those are sent off."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from shardapi.testing import Server
+from shardapi_gateway.outbox import QUEUE_BYTES
+
+from . import store
+from .crowd import KNOWN, Crowd, on_nets
+from .pairs import Tally, of_log
+from .talk import Talk, percentile
+
+TALKERS, STALLED = 100, 100
+RATE = 300.0  # key-ups and key-downs a second, of all together
+WAVES = {"ci": 2, "soak": 12}
+MORE_WAVES = 4  # where other processes have disturbed those
+PEACE = 3.0
+NICENESS = -15
+TIMES, SLOWEST_MS, OVERHEAD_MIB = 2.0, 250, 4
+
+
+@pytest.fixture(autouse=True)
+def undisturbed() -> Iterator[None]:
+    """Before other processes, here and in the server that is started from here, where that is allowed."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    with suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
+    yield
+    os.setpriority(os.PRIO_PROCESS, 0, before)
+
+
+def rss_mib(server: Server) -> float:
+    """The worker's memory."""
+    return int(Path(f"/proc/{server.worker_pid}/statm").read_text().split()[1]) * 4096 / 2**20
+
+
+def after(seconds: float) -> Callable[[], bool]:
+    """True once so many seconds have passed."""
+    until = time.monotonic() + seconds
+    return lambda: time.monotonic() >= until
+
+
+def ratio(before: list[float], later: list[float]) -> float:
+    """How many times as long the slowest hundredth takes."""
+    return percentile(later, 0.99) / percentile(before, 0.99) if before else 1.0
+
+
+class Watch:
+    """Looks now and then whether so many have been sent off, and how much memory that takes."""
+
+    def __init__(self, server: Server, gone: int) -> None:
+        self.server, self.gone, self.most = server, gone, 0.0
+        self._next, self._until = 0.0, time.monotonic() + 30
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        assert now < self._until, "not all were sent off"
+        self._next = now + 0.1
+        self.most = max(self.most, rss_mib(self.server))
+        sql = "SELECT count(*) FROM event WHERE type = 'user.left'"
+        return bool(store.value(self.server.data_dir, sql) >= self.gone)
+
+
+def test_operators_who_stop_reading_are_sent_off_and_do_not_delay_the_others(
+    start_shard: Callable[..., Server], size: str, figure: Callable[[str, float, str], None]
+) -> None:
+    talkers = [str(10**17 + number) for number in range(TALKERS)]
+    deaf = [str(10**16 + number) for number in range(STALLED)]
+    server = start_shard(env=KNOWN)
+    net = on_nets(server, [*talkers, *deaf])[0]
+    alone, beside, grown, wave = list[float](), list[float](), 0.0, 0
+    with Crowd(server) as crowd, Crowd(server, receive_buffer=4096) as stalled:
+        talk = Talk(crowd, crowd.enter(talkers), net["netUid"], RATE)
+        talk.go_on(after(1.0))
+        while wave < WAVES[size] + MORE_WAVES * (ratio(alone, beside) > TIMES):
+            wave += 1
+            alone += talk.go_on(after(PEACE))
+            before = rss_mib(server)
+            for peer in stalled.enter(deaf):
+                stalled.stall(peer)
+            watch = Watch(server, STALLED * wave)
+            beside += talk.go_on(watch)
+            grown = max(grown, watch.most - before)
+            stalled.forget()
+        there = [peer.user for peer in crowd.joined]
+    figure("stalled.ptt-p99-ms", percentile(beside, 0.99), f"<= {SLOWEST_MS}")
+    figure("stalled.ptt-p99-ratio", ratio(alone, beside), f"<= {TIMES}")
+    figure("stalled.memory-mib", grown, f"<= {STALLED * QUEUE_BYTES / 2**20 + OVERHEAD_MIB}")
+    figure("stalled.others-lost", TALKERS - len(there), "== 0")
+    server.wait(lambda: len(server.get("/roster").json()["operators"]) == 0, "everyone to have left")
+    server.stop()
+    tally = Tally(of_log(store.events(server.data_dir)))
+    figure("stalled.sent-off-as-slow", tally.reasons["user.left", "slow"], f"== {STALLED * wave}")
+    assert not tally.unpaired_joins + tally.unpaired_transmissions + tally.negative
