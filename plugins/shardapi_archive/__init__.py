@@ -39,7 +39,7 @@ from .answers import (
     SyncAnswer,
     tag_of,
 )
-from .fields import MOST_TAG, MOST_TAGS, EntryBody, EntryChanges
+from .fields import MOST_TAG, MOST_TAGS, EntryBody, EntryChanges, PathUid
 
 archive = Routes("archive")
 
@@ -120,7 +120,7 @@ def sync_status(shard: Shard) -> SyncAnswer:
 
 
 @archive.get("/archive/<uid>", scope=SCOPE, etag=True, errors=[errors.ENTRY_NOT_FOUND])
-def read(uid: str, shard: Shard) -> EntryAnswer:
+def read(uid: PathUid, shard: Shard) -> EntryAnswer:
     """Read one entry."""
     entry = shard.store.read(lambda: catalogue.find(shard.guild_id, uid))
     if entry is None:
@@ -151,7 +151,7 @@ def upsert(body: EntryBody, write: Write, shard: Shard) -> EntryWritten:
     errors=[errors.ENTRY_NOT_FOUND],
     examples={"body": {"notes": "Two ships"}, "answer": {"action": "updated"}},
 )
-def update(uid: str, body: EntryChanges, write: Write, shard: Shard) -> EntryWritten:
+def update(uid: PathUid, body: EntryChanges, write: Write, shard: Shard) -> EntryWritten:
     """Update an entry in part."""
     return _keep(uid, body, write, shard)
 
@@ -162,7 +162,7 @@ def update(uid: str, body: EntryChanges, write: Write, shard: Shard) -> EntryWri
     errors=[errors.ENTRY_NOT_FOUND],
     examples={"body": {"tags": ["air"]}, "answer": {"action": "updated"}},
 )
-def patch(uid: str, body: EntryChanges, write: Write, shard: Shard) -> EntryWritten:
+def patch(uid: PathUid, body: EntryChanges, write: Write, shard: Shard) -> EntryWritten:
     """Update an entry in part, as POST does."""
     return _keep(uid, body, write, shard)
 
@@ -173,7 +173,7 @@ def patch(uid: str, body: EntryChanges, write: Write, shard: Shard) -> EntryWrit
     errors=[errors.ENTRY_NOT_FOUND],
     examples={"answer": {"action": "archive.remove"}},
 )
-def remove(uid: str, write: Write, shard: Shard) -> EntryRemoved:
+def remove(uid: PathUid, write: Write, shard: Shard) -> EntryRemoved:
     """Remove an entry for ever; an active net of that uid is left alone."""
 
     def work() -> None:
@@ -197,7 +197,7 @@ def remove(uid: str, write: Write, shard: Shard) -> EntryRemoved:
         "answer": {"action": "archive.restore", "skipped": []},
     },
 )
-def restore(uid: str, body: RestoreBody, write: Write, shard: Shard) -> NetRestored:
+def restore(uid: PathUid, body: RestoreBody, write: Write, shard: Shard) -> NetRestored:
     """Make an archived net active again: the same uid in a fresh slot, with what still exists of its links."""
     name = clean_name(body.name) if body.name is not None else ""
     entry = shard.store.read(lambda: catalogue.find(shard.guild_id, uid))

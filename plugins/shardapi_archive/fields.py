@@ -20,6 +20,7 @@ EntryUid = Annotated[
         examples=["net_jmqbkeg5s74cjkezqybwkhny"],
     ),
 ]
+PathUid = Annotated[str, Meta(description="The uid of an entry", examples=["net_jmqbkeg5s74cjkezqybwkhny"])]
 Notes = Annotated[str, Meta(max_length=MOST_NOTES, description="Free text", examples=["Escort, two ships"])]
 Tag = Annotated[
     str,
