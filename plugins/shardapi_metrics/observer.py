@@ -11,6 +11,7 @@ from shardapi.guild import GLOBAL_SLOT, GLOBAL_UID, PUBLIC_SLOT, PUBLIC_UID, Gui
 from .talk import Spell, TalkTime
 
 GLOBAL_NAME = "Global"
+MOST_NAMES = 10_000
 
 
 class Observer:
@@ -24,6 +25,7 @@ class Observer:
         self.dropped = 0
         self._users: dict[str, str] = {}
         self._gone: dict[str, str] = {}
+        self._most_names = MOST_NAMES
         shard.events.on_commit.append(self.take)
         shard.writer.on_change.append(self._remember)
         shard.writer.on_dropped.append(self._count_dropped)
@@ -46,14 +48,16 @@ class Observer:
         transmissions, total = self.totals.get(net, (0, 0))
         self.totals[net] = transmissions + 1, total + ms
         self._users[user] = data["displayName"]
-        if self.talk.add(Spell(ended - ms, ended, user, net, ms, 1)):
+        self.talk.add(Spell(ended - ms, ended, user, net, ms))
+        if len(self._users) + len(self._gone) > self._most_names:
             self._forget()
 
     def _forget(self) -> None:
         """Keep only names that are still of use."""
-        users, nets = {spell.user for spell in self.talk.spells}, {spell.net for spell in self.talk.spells}
+        users, nets = self.talk.known()
         self._users = {user: name for user, name in self._users.items() if user in users}
         self._gone = {net: name for net, name in self._gone.items() if net in nets}
+        self._most_names = max(MOST_NAMES, 2 * (len(self._users) + len(self._gone)))
 
     def _remember(self, before: Guild, after: Guild) -> None:
         if before.nets is after.nets:

@@ -1,22 +1,24 @@
 """Who talked where and for how long, over the last day, in bounded memory."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-DAY_MS = 86_400_000
-MOST, UNTOUCHED = 10_000, 2_500
-GRIDS_MS = (60_000, 300_000, 900_000, 3_600_000, DAY_MS)
+MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
+EXACT = 5_000
+CELL_MS = 5 * MINUTE_MS
+COARSER_MS = (15 * MINUTE_MS, HOUR_MS, 6 * HOUR_MS)
+MOST = 30_000
 
 
 class Spell(NamedTuple):
-    """One transmission, or some of one user on one net put together: from when to when, and how much of it was talk."""
+    """One transmission, from when to when."""
 
     began: int
     ended: int
     user: str
     net: str
     ms: int
-    transmissions: int
 
 
 class Talk(NamedTuple):
@@ -28,62 +30,99 @@ class Talk(NamedTuple):
     transmissions: int
 
 
-class TalkTime:
-    """The transmissions of the last day, at most MOST entries.
+class Cell:
+    """The sums of what ended in one span of time, by user and net."""
 
-    When there are more, those of one user on one net that ended in the same minute become one entry, then in the same
-    5 minutes, quarter of an hour, hour, day, as far as it takes; the newest UNTOUCHED stay exact. Only if more than
-    MOST / 2 pairs of user and net talked within a day are the oldest forgotten.
+    __slots__ = ("began", "ended", "said")
+
+    def __init__(self, began: int, ended: int) -> None:
+        self.began, self.ended = began, ended
+        self.said: dict[tuple[str, str], tuple[int, int]] = {}
+
+    def add(self, who: tuple[str, str], ms: int, transmissions: int) -> None:
+        """Add to one user's talk on one net."""
+        before, count = self.said.get(who, (0, 0))
+        self.said[who] = before + ms, count + transmissions
+
+
+class TalkTime:
+    """The transmissions of the last day: the newest EXACT one by one, what was before them as sums.
+
+    Sums are of five minutes. When they are more than MOST, the oldest are put together: of a quarter of an hour, an
+    hour, six hours, as far as it takes. That is 10 MiB at most, and only if so many pairs of user and net talk that
+    six hours are not enough is the oldest span forgotten. Of a span that only reaches into a window its share counts.
     """
 
     def __init__(self) -> None:
-        self.spells: list[Spell] = []
+        self.recent: deque[Spell] = deque()
+        self.cells: list[Cell] = []
+        self.sums = 0
 
-    def add(self, spell: Spell) -> bool:
-        """Take in a transmission that has ended; True if old ones were forgotten or put together for it."""
-        self.spells.append(spell)
-        if len(self.spells) <= MOST:
-            return False
-        self._condense(spell.ended - DAY_MS)
-        return True
+    def add(self, spell: Spell) -> None:
+        """Take in a transmission that has ended."""
+        self.recent.append(spell)
+        if len(self.recent) > EXACT:
+            self._fold(self.recent.popleft())
+            while self.cells and self.cells[0].ended <= spell.ended - DAY_MS:
+                self._forget_oldest()
+            while self.sums > MOST:
+                if not self._coarsen():
+                    self._forget_oldest()
 
-    def _condense(self, since: int) -> None:
-        recent = self.spells[-UNTOUCHED:]
-        old = [spell for spell in self.spells[:-UNTOUCHED] if spell.ended > since]
-        for grid in GRIDS_MS:
-            if len(old) <= MOST // 2:
-                break
-            old = _merged(old, grid)
-        self.spells = old[-(MOST // 2) :] + recent
+    def _fold(self, spell: Spell) -> None:
+        cell = self._cell_of(spell.ended)
+        before = len(cell.said)
+        cell.add((spell.user, spell.net), spell.ms, 1)
+        self.sums += len(cell.said) - before
+
+    def _cell_of(self, at: int) -> Cell:
+        """The span that a time is in; nearly always the last one."""
+        place = len(self.cells)
+        while place and self.cells[place - 1].began > at:
+            place -= 1
+        if place and at < self.cells[place - 1].ended:
+            return self.cells[place - 1]
+        began = at // CELL_MS * CELL_MS
+        self.cells.insert(place, Cell(began, began + CELL_MS))
+        return self.cells[place]
+
+    def _forget_oldest(self) -> None:
+        self.sums -= len(self.cells.pop(0).said)
+
+    def _coarsen(self) -> bool:
+        """Put the oldest two neighbours together that may be, in as short a span as may be; False if there are none."""
+        for span in COARSER_MS:
+            for place, (one, other) in enumerate(zip(self.cells, self.cells[1:], strict=False)):
+                if one.began // span == (other.ended - 1) // span:
+                    del self.cells[place + 1]
+                    self._join(one, other)
+                    return True
+        return False
+
+    def _join(self, one: Cell, other: Cell) -> None:
+        before = len(one.said) + len(other.said)
+        for who, (ms, transmissions) in other.said.items():
+            one.add(who, ms, transmissions)
+        one.ended = other.ended
+        self.sums += len(one.said) - before
 
     def within(self, start: int, end: int) -> Iterator[Talk]:
-        """What was said after one time and up to another; of what only reaches into it, its share."""
-        for began, ended, user, net, ms, transmissions in self.spells:
-            if ended <= start or began > end:
-                continue
-            if began < start or ended > end:
-                share = (min(ended, end) - max(began, start)) / (ended - began)
-                ms, transmissions = round(ms * share), max(1, round(transmissions * share))
-            yield Talk(user, net, ms, transmissions)
+        """What was said after one time and up to another."""
+        for cell in self.cells:
+            if cell.ended > start and cell.began <= end:
+                share = min(1.0, (cell.ended - start) / (cell.ended - cell.began))
+                for (user, net), (ms, transmissions) in cell.said.items():
+                    yield Talk(user, net, round(ms * share), max(1, round(transmissions * share)))
+        for began, ended, user, net, ms in self.recent:
+            if ended > start and began <= end:
+                yield Talk(user, net, ms - max(0, start - began) - max(0, ended - end), 1)
 
-
-def _merged(spells: Iterable[Spell], grid: int) -> list[Spell]:
-    """Spells of one user on one net that end in the same cell of a grid as one each, in the order of their ends."""
-    found: dict[tuple[str, str, int], Spell] = {}
-    for spell in spells:
-        place = (spell.user, spell.net, spell.ended // grid)
-        other = found.get(place)
-        if other is not None:
-            spell = Spell(
-                min(other.began, spell.began),
-                max(other.ended, spell.ended),
-                spell.user,
-                spell.net,
-                other.ms + spell.ms,
-                other.transmissions + spell.transmissions,
-            )
-        found[place] = spell
-    return sorted(found.values(), key=lambda spell: spell.ended)
+    def known(self) -> tuple[set[str], set[str]]:
+        """Whoever talked, and wherever."""
+        pairs = {who for cell in self.cells for who in cell.said} | {
+            (one.user, one.net) for one in self.recent
+        }
+        return {user for user, _ in pairs}, {net for _, net in pairs}
 
 
 def summed(talks: Iterable[Talk], by: str) -> dict[str, tuple[int, int]]:

@@ -1,14 +1,16 @@
 """GET /metrics: talk time, who was connected and how full the nets were, of this process, in bounded memory."""
 
+from itertools import pairwise
 from typing import Any
 
 import gevent
 import pytest
 from apps import API, Listener, client_of, join, problem, said
 from flask.testing import FlaskClient
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import shardapi_metrics.observer
 import shardapi_metrics.occupancy
 import shardapi_metrics.talk
 from shardapi import Event, ShardApp, clock
@@ -17,10 +19,9 @@ from shardapi.events import PttStop
 from shardapi.guild import GLOBAL_UID, PUBLIC_UID
 from shardapi.testing import Server
 from shardapi_metrics import EXTENSION
-from shardapi_metrics.talk import Spell, TalkTime, summed
+from shardapi_metrics.talk import DAY_MS, MINUTE_MS, Spell, TalkTime, summed
 
 METRICS = f"{API}/metrics"
-MINUTE_MS = 60_000
 
 
 @pytest.fixture
@@ -201,62 +202,83 @@ def test_the_protected_nets_are_named(
 
 
 spells = st.lists(
-    st.tuples(
-        st.integers(0, 3_000_000), st.integers(0, 60_000), st.sampled_from("ABC"), st.sampled_from("xyz")
-    ),
-    max_size=120,
+    st.tuples(st.integers(0, 880_000), st.integers(0, 60_000), st.sampled_from("AB"), st.sampled_from("xy")),
+    max_size=90,
 )
 
 
-@settings(max_examples=40, deadline=None)
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room for ten transmissions and twenty sums."""
+    monkeypatch.setattr(shardapi_metrics.talk, "EXACT", 10)
+    monkeypatch.setattr(shardapi_metrics.talk, "MOST", 20)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(said=spells)
-def test_nothing_is_lost_when_entries_are_put_together(said: list[tuple[int, int, str, str]]) -> None:
-    with pytest.MonkeyPatch.context() as small:
-        small.setattr(shardapi_metrics.talk, "MOST", 40)
-        small.setattr(shardapi_metrics.talk, "UNTOUCHED", 10)
-        talk, began = TalkTime(), 1_000_000_000
-        expected: dict[str, list[int]] = {}
-        ended = began
-        for pause, ms, user, net in said:
-            ended += pause % 100_000 + ms
-            talk.add(Spell(ended - ms, ended, user, net, ms, 1))
-            expected.setdefault(user, [0, 0])
-            expected[user][0] += ms
-            expected[user][1] += 1
-            assert len(talk.spells) <= 40
-        found = summed(talk.within(began - 1, ended), "user")
-        assert {user: list(sums) for user, sums in found.items()} == expected
-        assert list(found) == sorted(found, key=lambda user: (-expected[user][0], user))
+def test_nothing_is_lost_when_sums_are_put_together(
+    small: None, said: list[tuple[int, int, str, str]]
+) -> None:
+    talk, began = TalkTime(), 1_000_000_000
+    expected: dict[str, list[int]] = {}
+    ended = began
+    for pause, ms, user, net in said:
+        ended += pause + ms
+        talk.add(Spell(ended - ms, ended, user, net, ms))
+        sums = expected.setdefault(user, [0, 0])
+        sums[0], sums[1] = sums[0] + ms, sums[1] + 1
+        assert len(talk.recent) <= 10 and talk.sums <= 20
+        assert talk.sums == sum(len(cell.said) for cell in talk.cells)
+        assert all(one.ended <= other.began for one, other in pairwise(talk.cells))
+    found = summed(talk.within(began - DAY_MS, ended), "user")
+    assert {user: list(sums) for user, sums in found.items()} == expected
+    assert list(found) == sorted(found, key=lambda user: (-found[user][0], user))
 
 
-def test_more_pairs_than_there_is_room_for_forget_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shardapi_metrics.talk, "MOST", 40)
-    monkeypatch.setattr(shardapi_metrics.talk, "UNTOUCHED", 10)
+def test_a_day_of_more_pairs_than_there_is_room_for_is_summed_in_longer_spans(small: None) -> None:
+    talk = TalkTime()
+    for number in range(240):  # each of four pairs, every six minutes of a day
+        at = DAY_MS + number * 6 * MINUTE_MS
+        talk.add(Spell(at - 1000, at, "AB"[number % 2], "xy"[number // 2 % 2], 1000))
+        assert talk.sums <= 20
+    assert summed(talk.within(DAY_MS - 1, 2 * DAY_MS), "user") == {"A": (120_000, 120), "B": (120_000, 120)}
+    (half,) = {round(ms, -4) for ms, _ in summed(talk.within(DAY_MS * 3 // 2, 2 * DAY_MS), "net").values()}
+    assert half == 60_000
+
+
+def test_more_pairs_than_six_hours_have_room_for_forget_the_oldest(small: None) -> None:
     talk = TalkTime()
     for number in range(1000):
-        talk.add(Spell(number, number + 1, f"user-{number}", "x", 1, 1))
-        assert len(talk.spells) <= 40
+        talk.add(Spell(number, number + 1, f"user-{number}", "x", 1))
+        assert talk.sums <= 20
     assert "user-999" in summed(talk.within(0, 2000), "user")
 
 
-def test_what_is_over_a_day_old_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shardapi_metrics.talk, "MOST", 4)
-    monkeypatch.setattr(shardapi_metrics.talk, "UNTOUCHED", 2)
+def test_what_ends_out_of_turn_is_put_where_it_belongs(small: None) -> None:
     talk = TalkTime()
-    for ended in (1, 2, 3, 90_000_000, 90_000_001):
-        talk.add(Spell(ended - 1, ended, "1", "x", 1, 1))
-    assert [spell.ended for spell in talk.spells] == [90_000_000, 90_000_001]
+    for minute in (60, 5, 30, 6, 90, *range(91, 101)):
+        talk.add(Spell(minute * MINUTE_MS - 10, minute * MINUTE_MS, "A", "x", 10))
+    assert [cell.began // MINUTE_MS for cell in talk.cells] == [5, 30, 60, 90]
+    assert summed(talk.within(0, 50 * MINUTE_MS), "user") == {"A": (30, 3)}
+
+
+def test_what_is_over_a_day_old_is_let_go(small: None) -> None:
+    talk = TalkTime()
+    for ended in (1, 2, 3, *range(2 * DAY_MS, 2 * DAY_MS + 10)):
+        talk.add(Spell(ended - 1, ended, "1", "x", 1))
+    assert talk.cells == [] and talk.sums == 0 and len(talk.recent) == 10
 
 
 def test_names_are_forgotten_with_what_they_said(
-    app: ShardApp, nets: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    app: ShardApp, nets: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, small: None
 ) -> None:
-    monkeypatch.setattr(shardapi_metrics.talk, "MOST", 4)
-    monkeypatch.setattr(shardapi_metrics.talk, "UNTOUCHED", 2)
-    for number in range(20):
-        talked(app, f"user-{number}", nets[0], 1, name=f"Name {number}")
     observer = app.extensions[EXTENSION].observer
-    assert (observer.name_of("user-0"), observer.name_of("user-19")) == ("", "Name 19")
+    monkeypatch.setattr(observer, "_most_names", 50)
+    monkeypatch.setattr(shardapi_metrics.observer, "MOST_NAMES", 50)
+    for number in range(200):
+        talked(app, f"user-{number}", nets[0], 1, name=f"Name {number}")
+    assert (observer.name_of("user-0"), observer.name_of("user-199")) == ("", "Name 199")
+    assert len(observer._users) <= 100
 
 
 # -- who is connected

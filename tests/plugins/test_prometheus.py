@@ -71,6 +71,7 @@ def busy(app: ShardApp, client: FlaskClient) -> FlaskClient:
     app.shard.presence.key_up(ann, net_id=1)
     app.shard.presence.key_down(ann, net_id=1)
     join(app, "listener-7", service=True)
+    app.shard.problems.record("range", "view", "a view failed")  # its counter has no sample before
     client.get(f"{API}/nothing")
     app.test_client().get(f"{API}/status")
     app.shard.writer.write(lambda: None)
@@ -443,7 +444,10 @@ def test_a_real_prometheus_answers_every_panel(prometheus: Prometheus, demo: Dem
         asked = expr.replace("$__rate_interval", "1m").replace("$instance", instance)
         if not prometheus.query(asked):
             empty.append(asked)
-    assert empty == [f'changes(process_start_time_seconds{{instance="{instance}"}}[1m]) > 0']
+    assert empty == [  # which is well
+        f'increase(shardapi_plugin_errors_total{{instance="{instance}"}}[1m])',
+        f'changes(process_start_time_seconds{{instance="{instance}"}}[1m]) > 0',
+    ]
 
 
 @pytest.mark.debian("prometheus", "promtool")
