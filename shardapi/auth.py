@@ -4,12 +4,13 @@ import hashlib
 import re
 import secrets
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import msgspec
 
 from . import clock
 from .errors import MISSING_SCOPE, UNAUTHORIZED, ApiError
+from .listeners import Listeners
 from .models import ApiKey, to_json
 from .writer import Writer
 
@@ -126,7 +127,7 @@ class Keys:
 
     def __init__(self, writer: Writer) -> None:
         self.writer, self.guild_id = writer, writer.log.guild_id
-        self.on_ended: list[Callable[[Key], None]] = []
+        self.on_ended: Listeners[Key] = Listeners()
         self._known: dict[bytes, Key] = {}
         self._used: dict[str, int] = {}
         writer.on_foreign.append(self.reload)
@@ -174,8 +175,7 @@ class Keys:
                 self._tell(key)
 
     def _tell(self, key: Key) -> None:
-        for react in self.on_ended:
-            react(key)
+        self.on_ended.tell(key)
 
     def create(
         self, name: str, scopes: Iterable[str], kind: str = "owner", expires_at: int = 0

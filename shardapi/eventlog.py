@@ -8,6 +8,7 @@ import msgspec
 
 from .clock import iso, now
 from .events import CORE_EVENTS, GAP, Event, Gap, PttStart, PttStop, UserJoined, UserLeft
+from .listeners import Listeners
 from .models import Cursor, to_json
 from .store import Store, many, one, rows
 
@@ -36,7 +37,7 @@ class EventLog:
     def __init__(self, store: Store, guild_id: str) -> None:
         self.store, self.guild_id = store, guild_id
         self.types = {type_.name: type_ for type_ in CORE_EVENTS}
-        self.on_commit: list[Callable[[Sequence[Logged]], None]] = []
+        self.on_commit: Listeners[Sequence[Logged]] = Listeners()
         self.epoch, self.oldest, self.newest = "", 1, 0
         self.open: dict[tuple[str, ...], int] = {}
         self._holding: set[str] = set()
@@ -137,8 +138,7 @@ class EventLog:
         if self.oldest > self.newest:
             self.oldest = events[0].number
         self.newest = events[-1].number
-        for react in self.on_commit:
-            react(events)
+        self.on_commit.tell(events)
         news, self._news = self._news, gevent.event.Event()
         news.set()
 

@@ -1,12 +1,12 @@
 """Operators as the store knows them: whose tokens are revoked, who is kept out, and who is connected."""
 
 import os
-from collections.abc import Callable
 
 import msgspec
 
 from . import clock, folder
 from .eventlog import still_open
+from .listeners import Listeners
 from .models import BlockedOperator, RevokedOperator
 from .presence import Identity
 from .writer import Writer
@@ -30,7 +30,7 @@ class Operators:
 
     def __init__(self, writer: Writer) -> None:
         self.writer, self.guild_id = writer, writer.log.guild_id
-        self.on_change: list[Callable[[], None]] = []
+        self.on_change: Listeners[[]] = Listeners()
         self._revoked: dict[str, int] = {}
         self._blocked: dict[str, int] = {}
         self.reload()
@@ -82,8 +82,7 @@ class Operators:
         before = self._revoked, self._blocked
         self._revoked, self._blocked = self.writer.store.read(self._read)
         if (self._revoked, self._blocked) != before:
-            for react in self.on_change:
-                react()
+            self.on_change.tell()
 
     def _read(self) -> tuple[dict[str, int], dict[str, int]]:
         revoked = RevokedOperator.select().where(RevokedOperator.guild == self.guild_id)

@@ -76,9 +76,18 @@ class Shard:
         self._snapshots: dict[str, tuple[Guild, int, bytes]] = {}
         self._lock: int | None = None
         self._tasks: list[gevent.Greenlet] = []
+        self._contain_listeners()
         self.events.on_commit.append(self.hub.publish)
         self.keys.on_ended.append(lambda key: self.hub.close_key(key.id, "key ended"))
         self.writer.on_dropped.append(self._tell_gap)
+
+    def _contain_listeners(self) -> None:
+        writer = self.writer
+        for listeners in (
+            *(writer.on_change, writer.on_foreign, writer.on_dropped),
+            *(self.events.on_commit, self.keys.on_ended, self.operators.on_change),
+        ):
+            listeners.problems, listeners.modules = self.problems, self.plugins.modules
 
     @property
     def guild(self) -> Guild:

@@ -1,8 +1,8 @@
 """What blocks the loop: noticed by a thread that looks at the loop's heartbeat, and named.
 
-gevent has a monitor too; it traces every switch between greenlets, which takes 8 % of the CPU of a small request, prints
-whole stacks for as long as it lasts, and says neither how long it was nor whose. This one costs nothing that can be
-measured (tests/bench/monitor.py).
+gevent has a monitor too: it traces every switch between greenlets, which takes 8 % of the CPU of a small request,
+prints whole stacks for as long as it lasts, and says neither how long it was nor whose. This one costs nothing that
+can be measured (tests/bench/monitor.py).
 """
 
 import logging

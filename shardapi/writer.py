@@ -21,6 +21,7 @@ from .eventlog import Batch, EventLog
 from .events import Event
 from .guild import Guild
 from .held import spared
+from .listeners import Listeners
 from .models import load_guild, save_guild
 from .store import Store, database, one, translated, unavailable
 from .timings import Timings
@@ -106,9 +107,9 @@ class Writer:
     def __init__(self, store: Store, log: EventLog) -> None:
         self.store, self.log = store, log
         self.guild: Guild = store.read(lambda: load_guild(log.guild_id))
-        self.on_change: list[Callable[[Guild, Guild], None]] = []
-        self.on_foreign: list[Callable[[], None]] = []
-        self.on_dropped: list[Callable[[int], None]] = []
+        self.on_change: Listeners[Guild, Guild] = Listeners()
+        self.on_foreign: Listeners[[]] = Listeners()
+        self.on_dropped: Listeners[int] = Listeners()
         self.on_uncertain: Callable[[], None] = lambda: None
         self.troubled = ""
         self.timings = Timings()
@@ -281,11 +282,9 @@ class Writer:
             self.log.published(batch.logged)
         if self.dropped and jobs:
             dropped, self.dropped = self.dropped, 0
-            for tell in self.on_dropped:
-                tell(dropped)
+            self.on_dropped.tell(dropped)
         if self.guild is not before:
-            for react in self.on_change:
-                react(before, self.guild)
+            self.on_change.tell(before, self.guild)
 
     def _give_up(self, jobs: list[Job], held: list[Event], error: Exception) -> None:
         for job in jobs:
@@ -328,10 +327,8 @@ class Writer:
             self._last_number = self.store.execute(_last_number)
             self.log.catch_up()
             if self.guild.version != before.version:
-                for change in self.on_change:
-                    change(before, self.guild)
-            for react in self.on_foreign:
-                react()
+                self.on_change.tell(before, self.guild)
+            self.on_foreign.tell()
 
     def stop(self) -> None:
         """End the writer; whoever still waits would wait for ever."""
