@@ -190,7 +190,13 @@ class EventLog:
 
 
 class Follower:
-    """A named cursor over the log: iterate for batches of new events, then `done` what was handled."""
+    """A named cursor over the log: iterate for batches of new events, then `done` what was handled.
+
+    Every event comes at least once and in order: what was not done when the process ended, or when its write failed,
+    comes again. What is written from events in the write that calls `done` is written once. The first time a name is
+    used it begins at the newest event. While its plugin is off a cursor stays and holds nothing; afterwards it goes on
+    from its place, and `missed` says whether there is a gap.
+    """
 
     def __init__(self, log: EventLog, name: str, hold: bool) -> None:
         self.log, self.name, self.hold = log, name, hold
