@@ -11,6 +11,7 @@ from .guild import Frozen
 
 MOST_NETS = 50
 MOST_GATES = 50
+MOST_RULES = 200
 
 S = TypeVar("S", bound=msgspec.Struct)
 

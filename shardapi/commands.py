@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from .changes import MOST_NETS, FeatureChanges, OrgLinkChanges, PublicNetChanges, unique
+from .changes import MOST_NETS, MOST_RULES, FeatureChanges, OrgLinkChanges, PublicNetChanges, unique
 from .errors import (
     INVALID_VALUE,
     MAX_NETS_IN_USE,
@@ -45,6 +45,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[Event, ...] = ()
     net: Net | None = None
     user_id: str = ""
+    user_ids: tuple[str, ...] = ()
     until: int = 0
     archived: Archived | None = None
     skipped: tuple[str, ...] = ()
@@ -308,6 +309,8 @@ class SetRules(Command, frozen=True, kw_only=True):
                 raise error.kind(error.detail, hint=error.hint, errors=where) from None
             merged[rule.role_id] = unique((*merged.get(rule.role_id, ()), *uids))
         rules = tuple(Rule(role_id=role, net_uids=uids) for role, uids in merged.items())
+        if len(rules) > MOST_RULES:
+            raise INVALID_VALUE(f"There would be {len(rules)} rules; {MOST_RULES} are possible.")
         if guild.rules == rules:
             return Change(guild=guild, changed=False)
         guild = replace(guild, rules=rules)

@@ -8,7 +8,6 @@ from msgspec.structs import replace
 from .changes import MOST_NETS, FeatureChanges, OrgLinkChanges, unique
 from .commands import (
     Archived,
-    Assign,
     Change,
     Command,
     CreateNet,
@@ -20,7 +19,9 @@ from .commands import (
 )
 from .composite import Composite
 from .events import AssignmentsChanged, ConfigChanged, Event
-from .guild import Frozen, Guild, Rule
+from .guild import Assignment, Frozen, Guild, Rule
+
+NOBODY = Assignment()
 
 NetNamed = int | str  # a net by its place among the preset's own, or another by its uid
 
@@ -46,6 +47,36 @@ class PresetRule(Frozen, frozen=True, kw_only=True):
 
     role_id: str
     nets: tuple[NetNamed, ...]
+
+
+class AssignMany(Command, frozen=True, kw_only=True):
+    """Put users on one net by hand, all in one: one by one, each would copy the net's members anew."""
+
+    uid: str
+    user_ids: tuple[str, ...]
+
+    def apply(self, guild: Guild) -> Change:
+        net = guild.find(self.uid)
+        users = dict(guild.members.get(net.uid, {}))
+        new = tuple(user for user in unique(self.user_ids) if not users.get(user, NOBODY).manual)
+        if not new:
+            return Change(guild=guild, changed=False, net=net)
+        for user in new:
+            users[user] = replace(users.get(user, NOBODY), manual=True)
+        data = AssignmentsChanged(
+            source="preset",
+            action="assign",
+            net_id=net.slot,
+            net_uid=net.uid,
+            key_id=self.by or UNSET,
+            count=len(new),
+        )
+        return Change(
+            guild=replace(guild, members={**guild.members, net.uid: users}),
+            events=(Event("assignments.changed", data, net.uid),),
+            net=net,
+            user_ids=new,
+        )
 
 
 class ApplyPreset(Composite, frozen=True, kw_only=True):
@@ -84,7 +115,7 @@ class ApplyPreset(Composite, frozen=True, kw_only=True):
             steps.append(self._set(features))
         if self.rules:
             steps.append(SetRules(rules=self._merged(guild, uids), by=self.by))
-        steps += [Assign(uid=_uid(seat.net, uids), user_id=seat.user_id, by=self.by) for seat in self.seats]
+        steps += self._seated(uids)
         if self.open is not None:
             steps.append(SetOperation(open=self.open, by=self.by))
         return steps
@@ -118,6 +149,12 @@ class ApplyPreset(Composite, frozen=True, kw_only=True):
     def _set(self, changes: FeatureChanges) -> SetFeatures:
         return SetFeatures(changes=changes, ceiling=self.ceiling, by=self.by)
 
+    def _seated(self, uids: Sequence[str]) -> list[Command]:
+        users: dict[str, list[str]] = {}
+        for seat in self.seats:
+            users.setdefault(_uid(seat.net, uids), []).append(seat.user_id)
+        return [AssignMany(uid=uid, user_ids=tuple(named), by=self.by) for uid, named in users.items()]
+
     def _merged(self, guild: Guild, uids: Sequence[str]) -> tuple[Rule, ...]:
         """The guild's rules with the preset's added."""
         merged = {rule.role_id: rule.net_uids for rule in guild.rules}
@@ -136,7 +173,7 @@ class ApplyPreset(Composite, frozen=True, kw_only=True):
             action="preset.apply", version=guild.version + 1, key_id=key_id, preset=self.preset
         )
         yield Event("config.changed", said)
-        count = sum(event.type == "assignments.changed" for event in events)
+        count = sum(event.data.count for event in events if event.type == "assignments.changed")
         if count:
             data = AssignmentsChanged(source="preset", action="assign", key_id=key_id, count=count)
             yield Event("assignments.changed", data)

@@ -55,15 +55,15 @@ class SeatBody(Body, kw_only=True):
     action: Annotated[Literal["assign"], Meta(description="A preset only adds")] | None = None
 
 
-class RuleBody(Body, kw_only=True):
+class PresetRuleBody(Body, kw_only=True):
     """A role, and its nets by netUids, which are preferred, by netIds or by netId."""
 
     schema_extra: ClassVar[dict[str, Any]] = {
-        "anyOf": [
-            {"required": ["netUids"], "properties": {"netUids": {"type": "array"}}},
-            {"required": ["netIds"], "properties": {"netIds": {"type": "array"}}},
-            {"required": ["netId"], "properties": {"netId": {"type": "integer"}}},
-        ]
+        "if": {"required": ["netUids"], "properties": {"netUids": {"type": "array"}}},
+        "else": {
+            "if": {"required": ["netIds"], "properties": {"netIds": {"type": "array"}}},
+            "else": {"required": ["netId"], "properties": {"netId": {"type": "integer"}}},
+        },
     }
 
     role_id: RoleId
@@ -90,7 +90,7 @@ class PresetBody(Body, kw_only=True):
         | None
     ) = None
     open: bool | None = None
-    rules: Annotated[list[RuleBody], Meta(max_length=MOST_RULES)] | None = None
+    rules: Annotated[list[PresetRuleBody], Meta(max_length=MOST_RULES)] | None = None
     features: FeatureChanges | None = None
 
 

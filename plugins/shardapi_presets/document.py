@@ -10,7 +10,7 @@ from shardapi import errors
 from shardapi.errors import FieldError
 from shardapi.fields import clean_name
 
-from .bodies import MOST_ASSIGNMENTS, PresetBody, RuleBody
+from .bodies import MOST_ASSIGNMENTS, PresetBody, PresetRuleBody
 from .naming import Meant, Naming
 
 Document = dict[str, Any]
@@ -113,7 +113,7 @@ class Draft:
         uid = "" if net in self.naming.ids else before.get("netUid")
         return self.naming.named(uid, None if uid else net, path), before
 
-    def _rule(self, at: int, rule: RuleBody, sent: Mapping[str, Any]) -> Document:
+    def _rule(self, at: int, rule: PresetRuleBody, sent: Mapping[str, Any]) -> Document:
         path, uids = f"rules[{at}].", rule.net_uids
         ids = [rule.net_id] if rule.net_ids is None and rule.net_id is not None else rule.net_ids
         if uids is None and ids is None:

@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from shardapi import ApiError
 from shardapi.commands import (
-    Assign,
     Change,
     Command,
     CreateNet,
@@ -18,6 +17,7 @@ from shardapi.commands import (
     SetOperation,
     SetRules,
 )
+from shardapi.presets import AssignMany
 
 from .plan import Kept, KeptNet
 
@@ -27,7 +27,7 @@ NAMES: dict[type[Command], str] = {
     RenameNet: "net.rename",
     SetFeatures: "features.set",
     SetRules: "rules.set",
-    Assign: "assign",
+    AssignMany: "assign",
     SetOperation: "operation.set",
 }
 NETS = (CreateNet, RestoreNet, RenameNet)
@@ -76,8 +76,9 @@ class Taken:
             if net is not None and isinstance(command, CreateNet) and isinstance(result, ApiError)
         }
         return [
-            _step(command, result, net[1] if net is not None else None, missing)
+            step
             for command, result, net in zip(self.commands, self.results, self.nets, strict=True)
+            for step in _steps(command, result, net[1] if net is not None else None, missing)
         ]
 
     def undone(self) -> list[Step]:
@@ -89,14 +90,17 @@ class Taken:
         ]
 
 
-def _step(command: Command, result: Change | ApiError, net: KeptNet | None, missing: dict[str, str]) -> Step:
+def _steps(
+    command: Command, result: Change | ApiError, net: KeptNet | None, missing: dict[str, str]
+) -> list[Step]:
+    """The steps of a command: one, or one for each user."""
     step = Step(step=NAMES[type(command)])
     if net is not None:
         step.id, step.name = net.id, net.name
-    if isinstance(command, Assign):
-        step.user_id, step.net_uid = command.user_id, command.uid
     if isinstance(command, SetOperation):
         step.open = command.open
+    if isinstance(command, AssignMany):
+        step.net_uid = command.uid
     if isinstance(result, ApiError):
         step.ok, step.error, step.code = False, result.detail, result.kind.code
         for uid, name in missing.items():
@@ -104,10 +108,14 @@ def _step(command: Command, result: Change | ApiError, net: KeptNet | None, miss
                 step.error = f"The net {name} could not be made."
         if step.net_uid in missing:
             step.net_uid = ""
-        return step
-    step.changed = result.changed
-    if result.net is not None:
-        step.net_id, step.net_uid = result.net.slot, result.net.uid
-    if result.skipped:
-        step.skipped = result.skipped
-    return step
+    else:
+        step.changed = result.changed
+        step.skipped = result.skipped or UNSET
+        if result.net is not None:
+            step.net_id, step.net_uid = result.net.slot, result.net.uid
+    return [step] if not isinstance(command, AssignMany) else _each(step, command, result)
+
+
+def _each(step: Step, command: AssignMany, result: Change | ApiError) -> list[Step]:
+    new = frozenset(result.user_ids if isinstance(result, Change) else ())
+    return [replace(step, user_id=user, changed=user in new) for user in command.user_ids]

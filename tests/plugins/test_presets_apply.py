@@ -14,10 +14,11 @@ from werkzeug.test import TestResponse
 
 from shardapi import ShardApp, create_app
 from shardapi.changes import FeatureChanges
-from shardapi.commands import Assign, Command, RemoveNet, SetFeatures, SetRules
+from shardapi.commands import Command, RemoveNet, SetFeatures, SetRules
 from shardapi.config import load
 from shardapi.errors import CONFLICT
 from shardapi.guild import Guild
+from shardapi.presets import AssignMany
 
 PRESETS, NETS = f"{API}/presets", f"{API}/nets"
 APPLY = f"{PRESETS}/Friday/apply"
@@ -356,6 +357,16 @@ def _unminted(results: list[Preset]) -> list[Preset]:
     return [{name: value for name, value in step.items() if name != "netUid"} for step in results]
 
 
+def test_there_are_never_more_rules_than_a_bound(app: ShardApp, client: FlaskClient) -> None:
+    rules = [{"roleId": str(number), "netUids": []} for number in range(200)]
+    said(client.post(f"{API}/rules", json={"rules": rules}))
+    save(client, rules=[{"roleId": "7", "netUids": []}])
+    assert apply(client)["changed"] is False
+    save(client, rules=[{"roleId": "200", "netUids": []}])
+    (step,) = problem(client.post(APPLY), "preset_refused")["results"]
+    assert "200" in step["error"] and len(app.shard.guild.rules) == 200
+
+
 def test_nets_have_the_room_that_the_preset_makes_for_them(small: ShardApp) -> None:
     client = client_of(small)
     save(client, nets=_nets(5), features={"maxNets": 5, "orgLink": {"netId": 5}})
@@ -474,14 +485,14 @@ def test_a_preset_that_never_rests_is_told_so(
 
 def test_a_guard_is_asked_about_every_step(app: ShardApp, client: FlaskClient) -> None:
     def guard(guild: Guild, command: Command) -> None:
-        if isinstance(command, Assign) and command.user_id == "8":
+        if isinstance(command, AssignMany) and "8" in command.user_ids:
             raise CONFLICT("Not that one.")
 
     app.shard.central.guards.append(guard)
-    save(client, nets=[{"id": 1, "name": "A"}], assignments={"7": [1], "8": [1]})
+    save(client, nets=[{"id": 1, "name": "A"}, {"id": 2, "name": "B"}], assignments={"7": [1], "8": [2]})
     problem(client.post(APPLY), "preset_refused")
     answer = apply(client, partial=True)
-    assert [step.get("error") for step in answer["results"]] == [None, None, "Not that one."]
+    assert [step.get("error") for step in answer["results"]] == [None, None, None, "Not that one."]
     assert [list(users) for users in app.shard.guild.members.values()] == [["7"]]
 
 
