@@ -23,7 +23,7 @@
     write(find("name"), net.name);
     find("tag").hidden = !net.public;
     find("talk").hidden = !net.tx;
-    write(find("count").firstElementChild, String(net.occupancy));
+    write(row.querySelector("b"), String(net.occupancy));
     write(find("unit"), net.occupancy === 1 ? "operator" : "operators");
     find("gauge").firstElementChild.setAttribute("width", Math.floor(100 * net.occupancy / widest));
   }
