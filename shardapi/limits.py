@@ -71,6 +71,17 @@ class Limit:
         )
 
 
+def beside(
+    headers: tuple[tuple[str, str], ...], more: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, str], ...]:
+    """The headers of one limit with another's: the draft's two fields are lists, X-RateLimit stays the first's."""
+    added = dict(more)
+    return tuple(
+        (name, f"{value}, {added[name]}" if name.startswith("RateLimit") else value)
+        for name, value in headers
+    )
+
+
 def seconds_left(window: Window) -> int:
     """Whole seconds until the window ends, at least 1."""
     return max(1, int(window.ends - time.monotonic()) + 1)

@@ -185,6 +185,14 @@ def test_an_event_of_a_plugin_is_told_as_it_is(app: ShardApp, capsys: pytest.Cap
     )
 
 
+def test_an_alert_is_told_in_a_sentence(app: ShardApp, capsys: pytest.CaptureFixture[str]) -> None:
+    data = {"text": "Briefing\nin 5", "senderName": "Ops", "routed": 3, "keyId": "key_none", "id": "acars_1"}
+    Screen(Names(app.shard)).show({"at": "2026-01-02T03:04:05.678Z", "type": "acars.sent", "data": data})
+    assert capsys.readouterr().out == (
+        '2026-01-02T03:04:05.678Z  acars.sent           Ops: "Briefing\\nin 5", to 3 clients, by key_none\n'
+    )
+
+
 # -- while it happens
 
 

@@ -7,11 +7,24 @@ import flask
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from shardapi import Body, Event, EventType, Routes, Shard, ShardApp, Write, Written, clock, errors, hookimpl
+from shardapi import (
+    Body,
+    Call,
+    Event,
+    EventType,
+    Routes,
+    Shard,
+    ShardApp,
+    Write,
+    Written,
+    clock,
+    errors,
+    hookimpl,
+)
 from shardapi.alerts import SendAlert
 from shardapi.fields import CONTROLS
 from shardapi.guild import Frozen
-from shardapi.limits import Limit
+from shardapi.limits import Limit, beside
 
 acars = Routes("acars")
 
@@ -91,34 +104,18 @@ class AcarsSent(Frozen, frozen=True, kw_only=True):
         },
     },
 )
-def send(body: AlertBody, write: Write, shard: Shard) -> AlertSent:
+def send(body: AlertBody, write: Write, shard: Shard, call: Call) -> AlertSent:
     """Show every connected operator a short alert, at most once; each key may send one a minute."""
-    at = clock.now()
-    alert = Alert(
-        id="" if write.dry_run else f"acars_{secrets.token_hex(12)}",
-        text=body.text.strip(),
-        sender_name=body.sender_name.strip() or DEFAULT_SENDER,
-        duration_ms=body.duration_ms,
-        alert_type=body.alert_type,
-        at=clock.iso(at),
-    )
-    clients = shard.presence.clients
-    planned = AlertSent(
-        action="acars.send",
-        id=alert.id,
-        routed=clients,
-        delivered=clients > 0,
-        clients=clients,
-        duration_ms=alert.duration_ms,
-        alert_type=alert.alert_type,
-    )
+    at, presence = clock.now(), shard.presence
+    alert = _alert(body, at, write.dry_run)
+    message = msgspec.json.encode({"type": "acars", "data": alert})
     sent = False
 
     def broadcast(answer: AlertSent) -> None:
         nonlocal sent
         sent = True
-        answer.clients = shard.presence.clients
-        answer.routed = shard.presence.tell_everyone(msgspec.json.encode({"type": "acars", "data": alert}))
+        answer.clients = presence.clients
+        answer.routed = presence.tell_everyone(message)
         answer.delivered = answer.routed > 0
 
     def told(answer: AlertSent) -> list[Event]:
@@ -127,10 +124,38 @@ def send(body: AlertBody, write: Write, shard: Shard) -> AlertSent:
     limit: Limit = flask.current_app.extensions[EXTENSION]
     window = None if write.dry_run else limit.spend(write.by)
     try:
-        return write.perform(planned, broadcast, commands=[SendAlert(by=write.by)], events=told)  # type: ignore[return-value]
+        commands = [SendAlert(by=write.by)]
+        return write.perform(  # type: ignore[return-value]
+            _planned(alert, presence.clients), broadcast, commands=commands, events=told
+        )
     finally:
-        if window is not None and not sent:
-            limit.give_back(write.by, window)
+        if window is not None:
+            if not sent:
+                limit.give_back(write.by, window)
+            call.headers = beside(call.headers, limit.headers(window))
+
+
+def _alert(body: AlertBody, at: int, dry_run: bool) -> Alert:
+    return Alert(
+        id="" if dry_run else f"acars_{secrets.token_hex(12)}",
+        text=body.text.strip(),
+        sender_name=body.sender_name.strip() or DEFAULT_SENDER,
+        duration_ms=body.duration_ms,
+        alert_type=body.alert_type,
+        at=clock.iso(at),
+    )
+
+
+def _planned(alert: Alert, clients: int) -> AlertSent:
+    return AlertSent(
+        action="acars.send",
+        id=alert.id,
+        routed=clients,
+        delivered=clients > 0,
+        clients=clients,
+        duration_ms=alert.duration_ms,
+        alert_type=alert.alert_type,
+    )
 
 
 def _told(alert: Alert, key_id: str, routed: int) -> AcarsSent:

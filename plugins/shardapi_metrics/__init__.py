@@ -109,7 +109,7 @@ class Metrics:
 
     @cached_property
     def exposition(self) -> "Exposition":
-        """Made for the first scrape: what it needs is worth 3 MiB and nobody else needs it."""
+        """Made for the first scrape: what it imports is nobody else's need."""
         from .exposition import Exposition
 
         return Exposition(self.app, self.observer, self.app.extensions.get(COLLECTORS, []))

@@ -145,6 +145,8 @@ class Screen:
                 who = self._who(data) if "userId" in data else f"{data.get('count', 0)} people"
                 source = "" if data["source"] == "api" else f", {_word(data['source'])}"
                 return f"{who} {VERBS.get(action, _word(action))} {self._net(net)}{source}{self._by(data)}"
+            case "acars.sent", {"text": text, "senderName": sender, "routed": routed}:
+                return f"{_word(sender)}: {_word(text)}, to {routed} clients{self._by(data)}"
             case "config.changed", {"action": action, "version": version}:
                 about = self._net(data["uid"]) if "uid" in data else _word(data.get("preset", ""))
                 what = " ".join(filter(None, (_word(action), about)))

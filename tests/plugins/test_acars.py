@@ -254,7 +254,10 @@ def switch(app: ShardApp, on: bool) -> None:
 
 def test_each_key_may_send_one_a_minute(app: ShardApp, client: FlaskClient) -> None:
     listener = join(app, "1")
-    said(client.post(ACARS, json=BRIEFING))
+    sent = client.post(ACARS, json=BRIEFING)
+    assert said(sent) and sent.headers["RateLimit-Policy"] == '"default";q=120;w=60, "acars";q=1;w=60'
+    assert '"default";r=119;' in sent.headers["RateLimit"] and '"acars";r=0;' in sent.headers["RateLimit"]
+    assert sent.headers["X-RateLimit-Remaining"] == "119"
     refused = client.post(ACARS, json=BRIEFING)
     problem(refused, "rate_limited")
     assert 0 < int(refused.headers["Retry-After"]) <= 60
@@ -291,6 +294,13 @@ def test_of_two_at_once_one_is_sent(app: ShardApp, client: FlaskClient) -> None:
     both = [gevent.spawn(one.post, ACARS, json=BRIEFING) for one in (client, other)]
     assert sorted(one.get(timeout=10).status_code for one in both) == [200, 429]
     assert len(told(app)) == 1
+
+
+def test_a_refusal_says_that_nothing_was_spent(app: ShardApp, client: FlaskClient) -> None:
+    switch(app, False)
+    refused = client.post(ACARS, json=BRIEFING)
+    problem(refused, "feature_off")
+    assert '"acars";r=1;' in refused.headers["RateLimit"]
 
 
 def test_what_the_store_cannot_keep_is_not_sent_and_spends_nothing(
