@@ -38,11 +38,11 @@ class RuleBody(Body, kw_only=True):
     """A role, and its nets by netUids, which are preferred, by netIds or by netId."""
 
     schema_extra: ClassVar[dict[str, Any]] = {
-        "anyOf": [
-            {"required": ["netUids"], "properties": {"netUids": {"type": "array"}}},
-            {"required": ["netIds"], "properties": {"netIds": {"type": "array"}}},
-            {"required": ["netId"], "properties": {"netId": {"type": "integer"}}},
-        ]
+        "if": {"required": ["netUids"], "properties": {"netUids": {"type": "array"}}},
+        "else": {
+            "if": {"required": ["netIds"], "properties": {"netIds": {"type": "array"}}},
+            "else": {"required": ["netId"], "properties": {"netId": {"type": "integer"}}},
+        },
     }
 
     role_id: RoleId

@@ -16,6 +16,8 @@ from shardapi import PUBLIC, NoBody, ShardApp
 from shardapi.auth import SCOPES
 from shardapi.routes import Route, problem_codes
 
+Conform = Callable[[dict[str, Any], Any], None]
+
 
 @pytest.fixture
 def document(app: ShardApp) -> dict[str, Any]:
@@ -24,6 +26,20 @@ def document(app: ShardApp) -> dict[str, Any]:
     assert answer.status_code == 200 and answer.content_type == "application/json"
     found: dict[str, Any] = answer.get_json()
     return found
+
+
+@pytest.fixture
+def conform(document: dict[str, Any]) -> Conform:
+    """Raises unless a schema of the document allows a value."""
+    made: dict[str, Any] = {}
+
+    def check(schema: dict[str, Any], value: Any) -> None:
+        name = json.dumps(schema)
+        if name not in made:
+            made[name] = jsonschema_rs.validator_for({**schema, "components": document["components"]})
+        made[name].validate(value)
+
+    return check
 
 
 def operations(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
@@ -103,8 +119,9 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
 def test_every_write_takes_the_write_options(app: ShardApp, document: dict[str, Any]) -> None:
     options = {"dryRun", "Idempotency-Key", "If-Match", "X-Audit-Log-Reason"}
+    found = operations(document)
     for place, route in declared(app).items():
-        names = {parameter["name"] for parameter in operations(document)[place].get("parameters", ())}
+        names = {parameter["name"] for parameter in found[place].get("parameters", ())}
         assert (options <= names) == route.writes and (route.writes or not options & names)
 
 
@@ -123,22 +140,25 @@ def test_every_parameter_says_what_it_is(document: dict[str, Any]) -> None:
             assert len(parameter["description"]) > 3 and parameter["schema"], (place, parameter["name"])
 
 
-def test_the_example_of_a_body_is_one(app: ShardApp, document: dict[str, Any]) -> None:
+def test_the_example_of_a_body_is_one(app: ShardApp, document: dict[str, Any], conform: Conform) -> None:
+    found = operations(document)
     for place, route in declared(app).items():
         if route.body is not None and route.body is not NoBody:
-            content = operations(document)[place]["requestBody"]["content"]["application/json"]
+            content = found[place]["requestBody"]["content"]["application/json"]
             msgspec.convert(content["example"], route.body)
-            conform(document, content["schema"], content["example"])
+            conform(content["schema"], content["example"])
 
 
-def test_the_example_of_an_answer_is_one_and_leaves_nothing_out(document: dict[str, Any]) -> None:
+def test_the_example_of_an_answer_is_one_and_leaves_nothing_out(
+    document: dict[str, Any], conform: Conform
+) -> None:
     for place, operation in operations(document).items():
         for content in operation["responses"]["200"]["content"].values():
             assert content["example"], place
-            conform(document, content["schema"], content["example"])
+            conform(content["schema"], content["example"])
 
 
-def test_each_error_has_an_example_of_its_document(document: dict[str, Any]) -> None:
+def test_each_error_has_an_example_of_its_document(document: dict[str, Any], conform: Conform) -> None:
     for place, operation in operations(document).items():
         for status, answer in operation["responses"].items():
             if status in ("200", "304"):
@@ -147,14 +167,9 @@ def test_each_error_has_an_example_of_its_document(document: dict[str, Any]) -> 
             for code, example in content["examples"].items():
                 shown = example["value"]
                 assert (shown["code"], str(shown["status"])) == (code, status), place
-                conform(document, content["schema"], shown)
+                conform(content["schema"], shown)
                 if code == "missing_scope":
                     assert operation["security"][0]["ownerKey"][0] in shown["hint"]
-
-
-def conform(document: dict[str, Any], schema: dict[str, Any], value: Any) -> None:
-    """Raises unless the schema allows the value."""
-    jsonschema_rs.validator_for({**schema, "components": document["components"]}).validate(value)
 
 
 def test_headers_are_told_where_they_are_answered(app: ShardApp, document: dict[str, Any]) -> None:
@@ -165,8 +180,9 @@ def test_headers_are_told_where_they_are_answered(app: ShardApp, document: dict[
         "X-RateLimit-Remaining",
         "X-RateLimit-Reset",
     }
+    found = operations(document)
     for place, route in declared(app).items():
-        for status, answer in operations(document)[place]["responses"].items():
+        for status, answer in found[place]["responses"].items():
             told = answer["headers"].keys()
             assert "X-Request-Id" in told
             assert (limits <= told) == (route.scope != PUBLIC and status not in ("401", "421")), (
@@ -175,7 +191,7 @@ def test_headers_are_told_where_they_are_answered(app: ShardApp, document: dict[
             )
             assert ("WWW-Authenticate" in told) == (status == "401")
             assert ("Retry-After" in told) == (status in ("429", "503"))
-        success = operations(document)[place]["responses"]["200"]["headers"].keys()
+        success = found[place]["responses"]["200"]["headers"].keys()
         assert ("ETag" in success) == route.etag and ("Idempotent-Replayed" in success) == route.writes
 
 
