@@ -41,9 +41,10 @@ def shardapi_guards(app: "ShardApp") -> "list[Guard]":  # type: ignore[empty-bod
 
 @hookspec
 def shardapi_subscribers(app: "ShardApp") -> "list[Callable[[int], None]]":  # type: ignore[empty-body]
-    """Functions called after commits with the newest event's number, each in a greenlet of its own, in every worker.
+    """Functions called after commits with the newest event's number, each in a greenlet of its own.
 
-    Calls fold into one while it runs. After one that raises comes the next as ever.
+    Calls fold into one while it runs, and after one that raises comes the next as ever. What must not be missed is
+    read by a task with `app.shard.events.follow`.
     """
 
 

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import requests
@@ -68,7 +69,12 @@ def blocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A shard with a plugin that stands in the way when asked to, watched by an impatient watchdog."""
     folder = tmp_path_factory.mktemp("plugins")
     (folder / "blocker.py").write_text(BLOCKER)
-    env = {"SHARDAPI_PLUGINS__DIR": str(folder), "SHARDAPI_SERVER__WATCHDOG_SECONDS": "2"}
+    (folder / "broken.py").write_text("raise OSError('no luck')")
+    env = {
+        "SHARDAPI_PLUGINS__DIR": str(folder),
+        "SHARDAPI_PLUGINS__ON_ERROR": "skip",
+        "SHARDAPI_SERVER__WATCHDOG_SECONDS": "2",
+    }
     server = Server(tmp_path_factory.mktemp("shard"), env)
     try:
         yield server.start()
@@ -92,6 +98,22 @@ def logged(server: Server) -> list[tuple[str, str, str]]:
     return [(data.get("userId", ""), type_, data.get("reason", "")) for data, type_ in said]
 
 
+def problems(server: Server, plugin: str) -> list[dict[str, Any]]:
+    """What /ready tells of a plugin."""
+    answer = server.get("/ready", key="")
+    assert answer.status_code == 200
+    return [one for one in answer.json()["problems"] if one["plugin"] == plugin]
+
+
+def test_a_server_runs_without_a_plugin_that_cannot_be_loaded_and_says_so(blocked: Server) -> None:
+    line = "plugin broken: cannot be loaded: OSError('no luck'); the shard runs without it"
+    assert [one for one in blocked.log if "no luck" in one] == [line]
+    ((where, what),) = ((one["where"], one["what"]) for one in problems(blocked, "broken"))
+    assert (where, what) == ("start", "cannot be loaded")
+    scraped = blocked.get("/metrics/prometheus").text
+    assert 'shardapi_plugin_errors_total{plugin="broken",where="start"} 1.0' in scraped
+
+
 def test_what_blocks_the_loop_is_named_with_its_place_and_how_long(blocked: Server) -> None:
     assert blocked.get("/block?how=compute&seconds=0.8").status_code == 200
     said = r"plugin blocker: compute blocked the loop for 0\.[89] s \(.*blocker\.py:(\d+)\)"
@@ -100,11 +122,11 @@ def test_what_blocks_the_loop_is_named_with_its_place_and_how_long(blocked: Serv
     assert found and BLOCKER.split("\n")[int(found[1]) - 1].strip() in (
         "while time.monotonic() < until:", "sum(range(1000))",
     )  # fmt: skip
-    (problem,) = blocked.get("/ready").json()["problems"]
-    assert (problem["plugin"], problem["where"]) == ("blocker", "loop")
+    (problem,) = problems(blocked, "blocker")
+    assert problem["where"] == "loop"
     assert problem["what"] == "compute blocked the loop" and "blocker.py" not in str(problem)
     blocked.get("/block?how=compute&seconds=0.5")
-    blocked.wait(lambda: blocked.get("/ready").json()["problems"][0]["count"] == 2, "the second time")
+    blocked.wait(lambda: problems(blocked, "blocker")[0]["count"] == 2, "the second time")
     assert len(lines(blocked, said)) == 1  # one line a minute
 
 
