@@ -151,8 +151,13 @@ class Org(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.asked.append((self.path, self.headers.get("Referer", "")))
-        framed = parse_qs(urlsplit(self.path).query).get("frame", ["about:blank"])[0]
-        page = f'<!doctype html><html lang="en"><title>Org</title><h1>Our org</h1><iframe src="{framed}" title="Live"'
+        given = parse_qs(urlsplit(self.path).query)
+        framed, sandbox = (
+            given.get("frame", ["about:blank"])[0],
+            " sandbox=allow-scripts" * ("sandbox" in given),
+        )
+        page = '<!doctype html><html lang="en"><title>Org</title><h1>Our org</h1>'
+        page += f'<iframe src="{framed}" title="Live"{sandbox}'
         body = f'{page} style="width: 90vw; height: 400px"></iframe>'.encode()
         self.send_response(200)
         self.send_header("Content-Type", "text/html")
@@ -282,6 +287,19 @@ def test_framed_by_another_origin_it_shows_what_is_live_and_follows_it(
     assert "Onymous" not in frame.content()
     origins = {f"{one.scheme}://{one.netloc}" for one in map(urlsplit, asked)}
     assert origins == {org, shard.url}
+
+
+@browsing
+def test_in_a_sandbox_it_is_live_too(shard: Server, org: str, link: str, page: Page, net: str) -> None:
+    page.route("**/*", lambda route: route.continue_())
+    page.goto(f"{org}/?sandbox=1&frame={link}")
+    frame = page.frames[1]
+    expect(frame.locator("#state")).to_have_text("Operation open")
+    shard.post("/operation", {"open": False})
+    settled(shard)
+    poll(page)
+    expect(frame.locator("#state")).to_have_text("Operation closed")
+    expect(frame.locator("#fresh")).to_have_text(re.compile("^Live, "))
 
 
 @browsing
