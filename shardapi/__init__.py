@@ -59,7 +59,7 @@ PARTS = {
     "body": ("decode",),
     "cli.options": ("as_json", "say"),
     "hub": ("Filter", "Hub"),
-    "limits": ("Limit", "subnet"),
+    "limits": ("Limit", "beside", "subnet"),
     "models": ("Audit",),
     "openapi": ("document",),
     "presence": ("Identity", "Message", "OperatorConfig", "User", "refusal"),

@@ -109,6 +109,33 @@ def described(name: str, thing: Any) -> Iterator[str]:
         yield name
 
 
+def holds(old: str, new: str) -> bool:
+    """Whether what could be called as the old line says can be called so still: more may be given, nothing must."""
+    name, before, result = _taken_apart(old)
+    if (name, result) != (_taken_apart(new)[0], _taken_apart(new)[2]):
+        return False
+    after = _taken_apart(new)[1]
+    named = before.index("*") if "*" in before else len(before)
+    in_place = after[:named] == before[:named]
+    more = [one for one in after if one not in before]
+    return in_place and set(before) <= {*after, "*"} and all("=" in one or one in ("*", "/") for one in more)
+
+
+def _taken_apart(line: str) -> tuple[str, list[str], str]:
+    """A line's name, its parameters, and what comes after them."""
+    name, bracket, rest = line.partition("(")
+    parameters, depth = [""], 1
+    for place, letter in enumerate(rest):
+        depth += (letter in "([{") - (letter in ")]}")
+        if depth == 0:
+            return name + bracket, [one.strip() for one in parameters if one.strip()], rest[place:]
+        if letter == "," and depth == 1:
+            parameters.append("")
+        else:
+            parameters[-1] += letter
+    return line, [], ""
+
+
 def _signature(thing: Any) -> str:
     try:
         return re.sub(r"<function (\S+) at 0x\w+>", r"<\1>", str(inspect.signature(thing)))
