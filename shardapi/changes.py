@@ -1,6 +1,6 @@
 """Partial changes of the features and the Public Net: what they may carry, cleaned as they are read, and merged."""
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -55,6 +55,8 @@ class PublicNetChanges(Changes, frozen=True, kw_only=True):
 
 class OrgLinkChanges(Changes, frozen=True, kw_only=True):
     """The org link, as far as it is to change; its net by netUid ("" for none) or netId."""
+
+    schema_extra: ClassVar[dict[str, Any]] = {"not": {"required": ["netUid", "netId"]}}
 
     enabled: bool | UnsetType = UNSET
     role_ids: Gates | UnsetType = UNSET

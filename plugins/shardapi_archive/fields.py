@@ -32,7 +32,8 @@ Tag = Annotated[
 ]
 Tags = Annotated[tuple[Tag, ...], Meta(max_length=MOST_TAGS)]
 Users = Annotated[tuple[UserId, ...], Meta(max_length=MOST_USERS)]
-Relays = Annotated[tuple[EntryUid, ...], Meta(max_length=MOST_RELAYS)]
+OtherUid = Annotated[EntryUid, Meta(examples=["net_2bhd5kq7m3xwvn6tzyrp4csa"])]
+Relays = Annotated[tuple[OtherUid, ...], Meta(max_length=MOST_RELAYS)]
 
 
 class EntryChanges(Body, kw_only=True):

@@ -39,8 +39,10 @@ class RuleBody(Body, kw_only=True):
 
     schema_extra: ClassVar[dict[str, Any]] = {
         "if": {"required": ["netUids"], "properties": {"netUids": {"type": "array"}}},
+        "then": {"properties": {"netIds": {"type": "null"}, "netId": {"type": "null"}}},
         "else": {
             "if": {"required": ["netIds"], "properties": {"netIds": {"type": "array"}}},
+            "then": {"properties": {"netId": {"type": "null"}}},
             "else": {"required": ["netId"], "properties": {"netId": {"type": "integer"}}},
         },
     }
