@@ -33,7 +33,7 @@ class Day:
             self.cut: 6,
             self.lose: 6,
             self.send_home: 1,
-            self.unassign: 1,
+            self.unassign: 2,
             self.close_operation: 1,
         }
         for thing in self.chance.choices(list(doing), list(doing.values()), k=things):
@@ -80,9 +80,10 @@ class Day:
             self.server.post("/clients/disconnect", {"userId": peer.user})
 
     def unassign(self) -> None:
-        net = {"userId": self.chance.choice(self.people), "netUid": self.chance.choice(self.nets)}
-        self.server.post("/assignments", {**net, "action": "unassign"})
-        self.server.post("/assignments", net)
+        if (peer := self.someone()) is not None:
+            net = {"userId": peer.user, "netUid": self.chance.choice(self.nets)}
+            self.server.post("/assignments", {**net, "action": "unassign"})
+            self.server.post("/assignments", net)
 
     def close_operation(self) -> None:
         self.server.post("/operation", {"open": False})

@@ -95,10 +95,10 @@ def test_more_than_can_be_held_is_a_gap_after_which_everything_still_pairs_up(
                 assert there == set(roster(server))
                 newest = store.newest(server.data_dir)
                 server.wait(lambda: reader.last.endswith(f"-{newest}"), "the reader to have it all")
+                told = of_stream(event for event in reader.events if event["type"] != "stream.gap")
                 logged = of_log(store.events(server.data_dir))
         finally:
             reader.close()
-        told = of_stream(event for event in reader.events if event["type"] != "stream.gap")
         figure("gap.gaps-told", len(reader.of("stream.gap")), f"== {OUTAGES[size]}")
         figure("gap.events-told-otherwise-than-logged", len(told) - len(logged), "== 0")
         assert told == logged

