@@ -51,6 +51,7 @@ PEACE = 0.05  # share of all cores that others may take in a cell
 NETS = 50  # as many as a guild may have: its config is the largest
 BULK = 200
 TALKING = 8  # transmissions at a time
+ROLE = "1505521308744679464"  # that everyone has
 API, STATUS = "/api/v1", "/api/v1/status"
 UNLIMITED = {"SHARDAPI_LIMITS__DEFAULT": "100000000/minute"}
 
@@ -209,7 +210,7 @@ class Shard:
     def _fill(self, signer: Tokens, count: int) -> None:
         self.guild, self.users = json.loads(self.server.get(STATUS))["guildId"], user_ids(count)
         now = int(time.time())
-        said = {"roles": [], "guildId": self.guild, "iat": now, "exp": now + 86_400}
+        said = {"roles": [ROLE], "guildId": self.guild, "iat": now, "exp": now + 86_400}
         self.tokens = [
             signer.sign("operator", {"userId": user, "displayName": f"Operator {user[-4:]}", **said})
             for user in self.users
@@ -402,6 +403,9 @@ def push(folder: Path, options: argparse.Namespace) -> list[Verdict]:
         calls: dict[str, list[tuple[str, object]]] = {
             "rename": [("/nets/rename", {"netUid": nets[0], "name": name}) for name in ("One", "Two")],
             "bulk": [("/assignments/bulk", bulk(some, action)) for action in ("unassign", "assign")],
+            "rules": [
+                ("/rules", {"rules": rules}) for rules in ([{"roleId": ROLE, "netUids": nets[-2:]}], [])
+            ],
             "operation": [("/operation", {"open": open}) for open in (False, True)],
         }
         verdicts = []
