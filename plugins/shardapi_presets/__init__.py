@@ -43,6 +43,7 @@ presets = Routes("presets")
 SCOPE = "write:presets"
 MOST_PRESETS = 500
 TRIES = 5
+APPLY = "/apply"
 EXAMPLE = {
     "name": "Friday Op",
     "nets": [{"id": 1, "name": "Strike"}, {"id": 2, "name": "Air Wing"}],
@@ -143,12 +144,19 @@ def save(body: PresetBody, write: Write, shard: Shard, key: Key, call: Call) -> 
 @presets.delete(
     "/presets/<preset:name>",
     scope=SCOPE,
-    errors=[errors.PRESET_NOT_FOUND],
+    errors=[errors.PRESET_NOT_FOUND, errors.METHOD_NOT_ALLOWED],
     examples={"answer": {"action": "preset.remove", "name": "Friday Op"}},
 )
 def delete(name: NameInPath, write: Write, shard: Shard, call: Call) -> PresetRemoved:
     """Delete a preset; what it was applied to stays as it is. If-Match names the ETag of the list."""
     guild, names = shard.guild_id, _meant(name, call)
+    called_so = name.endswith(APPLY) and _uri(call).endswith(APPLY)
+    if called_so and shard.store.read(lambda: models.find(guild, names[0])) is None:
+        raise errors.METHOD_NOT_ALLOWED(
+            "DELETE is not possible here.",
+            hint="Use POST; a slash that is part of a name is %2F.",
+            headers=(("Allow", "POST"),),
+        )
 
     def work() -> str:
         for one in names:
@@ -268,9 +276,13 @@ def _raw(*documents: str) -> Any:
 
 def _meant(name: str, call: Call) -> list[str]:
     """The names that a path can mean: a slash at its end is the name's, else only the path's if it is not encoded."""
-    uri = call.environ.get("RAW_URI", "").partition("?")[0]
-    names = [name, name[:-1]] if name.endswith("/") and uri.endswith("/") else [name]
+    names = [name, name[:-1]] if name.endswith("/") and _uri(call).endswith("/") else [name]
     return [stripped for one in names if (stripped := one.strip())] or [name]
+
+
+def _uri(call: Call) -> str:
+    """The path as it was sent."""
+    return str(call.environ.get("RAW_URI", "")).partition("?")[0]
 
 
 presets.add_url_rule("/presets/<preset:name>/apply/", "apply", apply, methods=["POST"])

@@ -48,6 +48,20 @@ def told(app: ShardApp) -> list[tuple[str, dict[str, Any]]]:
     return [(one.type, {k: v for k, v in one.envelope["data"].items() if k != "keyId"}) for one in events]
 
 
+@pytest.fixture(scope="module")
+def easy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShardApp]:
+    """An app that examples share, without a limit to speak of."""
+    made = create_app(load(environ=EASY, data_dir=str(tmp_path_factory.mktemp("easy"))))
+    yield made
+    made.shard.close()
+
+
+@pytest.fixture
+def shared(easy: ShardApp) -> FlaskClient:
+    """A client of it; a test deletes what it saves."""
+    return client_of(easy)
+
+
 # -- what is answered
 
 
@@ -192,24 +206,25 @@ def test_what_was_answered_can_be_saved_again_and_changes_nothing(app: ShardApp,
     ]
     + ["x/apply", "apply", "/apply", "?a=b#c", "Größe 日本 🛰", "n" * 100, "a+b", "a;b", "'\"\\<>", "é"],
 )
-def test_a_preset_can_be_called_so(client: FlaskClient, name: str) -> None:
-    save(client, "other")
-    assert save(client, name, open=True)["name"] == name
-    assert [preset["name"] for preset in listed(client)] == sorted([name, "other"])
-    assert said(client.post(path_of(name, "/apply")))["preset"] == name
-    assert said(client.post(path_of(name, "/apply")))["changed"] is False
-    assert said(client.delete(path_of(name)))["name"] == name
-    assert [preset["name"] for preset in listed(client)] == ["other"]
-    problem(client.delete(path_of(name)), "preset_not_found")
-    problem(client.post(path_of(name, "/apply")), "preset_not_found")
+def test_a_preset_can_be_called_so(shared: FlaskClient, name: str) -> None:
+    save(shared, "other")
+    assert save(shared, name)["name"] == name
+    assert [preset["name"] for preset in listed(shared)] == sorted([name, "other"])
+    assert said(shared.post(path_of(name, "/apply")))["preset"] == name
+    assert said(shared.post(path_of(name, "/apply")))["changed"] is False
+    assert said(shared.delete(path_of(name)))["name"] == name
+    assert [preset["name"] for preset in listed(shared)] == ["other"]
+    problem(shared.delete(path_of(name)), "preset_not_found")
+    problem(shared.post(path_of(name, "/apply")), "preset_not_found")
+    said(shared.delete(path_of("other")))
 
 
 @pytest.mark.parametrize(
     "name", ["", "  ", ".", "..", " .. ", "a\nb", "a\x00b", "a\x7fb", "n" * 101, 7, None]
 )
-def test_a_preset_cannot_be_called_so(client: FlaskClient, name: Any) -> None:
-    refused = problem(client.post(PRESETS, json={"name": name}), "invalid_value")
-    assert refused["errors"][0]["path"] == "name" and listed(client) == []
+def test_a_preset_cannot_be_called_so(shared: FlaskClient, name: Any) -> None:
+    refused = problem(shared.post(PRESETS, json={"name": name}), "invalid_value")
+    assert refused["errors"][0]["path"] == "name" and listed(shared) == []
 
 
 def test_upper_and_lower_case_are_two_presets(client: FlaskClient) -> None:
@@ -232,19 +247,20 @@ def test_no_route_depends_on_a_trailing_slash(client: FlaskClient) -> None:
     assert [preset["name"] for preset in listed(client)] == ["Friday"]
 
 
+def test_an_apply_cannot_be_deleted_but_a_preset_that_is_called_so(client: FlaskClient) -> None:
+    save(client)
+    refused = client.delete(f"{PRESETS}/Friday/apply", headers={"If-Match": '"0"'})
+    assert "%2F" in problem(refused, "method_not_allowed")["hint"] and refused.headers["Allow"] == "POST"
+    save(client, "Friday/apply")
+    assert said(client.delete(f"{PRESETS}/Friday/apply"))["name"] == "Friday/apply"
+    assert [preset["name"] for preset in listed(client)] == ["Friday"]
+
+
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/Friday"), ("POST", "/Friday"), ("POST", "//apply"), ("PATCH", "")]
 )
-def test_other_methods_are_refused(client: FlaskClient, method: str, path: str) -> None:
-    problem(client.open(PRESETS + path, method=method), "method_not_allowed")
-
-
-@pytest.fixture(scope="module")
-def easy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShardApp]:
-    """An app that examples share, without a limit to speak of."""
-    made = create_app(load(environ=EASY, data_dir=str(tmp_path_factory.mktemp("easy"))))
-    yield made
-    made.shard.close()
+def test_other_methods_are_refused(shared: FlaskClient, method: str, path: str) -> None:
+    problem(shared.open(PRESETS + path, method=method), "method_not_allowed")
 
 
 names = st.text(
@@ -353,39 +369,40 @@ BAD: list[tuple[Preset, str, str]] = [
 
 @pytest.mark.parametrize(("members", "code", "path"), BAD, ids=lambda value: str(value)[:40])
 def test_what_does_not_fit_is_refused_and_what_was_kept_stays(
-    easy: ShardApp, members: Preset, code: str, path: str
+    shared: FlaskClient, members: Preset, code: str, path: str
 ) -> None:
-    client = client_of(easy)
-    kept = save(client, open=True)
-    refused = problem(client.post(PRESETS, json={"name": "Friday", **members}), code)
+    kept = save(shared, open=True)
+    refused = problem(shared.post(PRESETS, json={"name": "Friday", **members}), code)
     if path:
         assert refused["errors"][0]["path"] == path
-    assert listed(client) == [kept]
-    said(client.delete(path_of("Friday")))
+    assert listed(shared) == [kept]
+    said(shared.delete(path_of("Friday")))
 
 
-def test_no_more_assignments_than_a_bound(client: FlaskClient) -> None:
+def test_no_more_assignments_than_a_bound(shared: FlaskClient) -> None:
     nets = [{"id": number, "name": "N"} for number in range(1, 51)]
     users = {str(user): list(range(1, 51)) for user in range(100)}
-    assert len(save(client, nets=nets, assignments=users)["assignmentList"]) == 5000
-    refused = client.post(PRESETS, json={"name": "B", "nets": nets, "assignments": {**users, "x": [1]}})
+    assert len(save(shared, nets=nets, assignments=users)["assignmentList"]) == 5000
+    refused = shared.post(PRESETS, json={"name": "B", "nets": nets, "assignments": {**users, "x": [1]}})
     assert problem(refused, "invalid_value")["errors"][0]["path"] == "assignments"
+    said(shared.delete(path_of("Friday")))
 
 
 @pytest.mark.parametrize("data", [b"{", b"[]", b'{"name": "a", "x": "\xff"}', b'{"name": "a", "x": 1e999}'])
-def test_what_is_not_json_through_and_through_is_refused(client: FlaskClient, data: bytes) -> None:
-    assert client.post(PRESETS, data=data).status_code == 400 and listed(client) == []
+def test_what_is_not_json_through_and_through_is_refused(shared: FlaskClient, data: bytes) -> None:
+    assert shared.post(PRESETS, data=data).status_code == 400 and listed(shared) == []
 
 
 @pytest.mark.parametrize("depth", [100, 900, 1100, 100_000])
-def test_a_further_member_of_any_depth_is_kept_or_refused(client: FlaskClient, depth: int) -> None:
-    answer = client.post(PRESETS, data=b'{"name": "a", "deep": ' + b"[" * depth + b"]" * depth + b"}")
+def test_a_further_member_of_any_depth_is_kept_or_refused(shared: FlaskClient, depth: int) -> None:
+    answer = shared.post(PRESETS, data=b'{"name": "a", "deep": ' + b"[" * depth + b"]" * depth + b"}")
     if answer.status_code == 200:
-        said(client.post(f"{PRESETS}/a/apply"))
-        assert answer.data[answer.data.index(b'{"name"') : -2] in client.get(PRESETS).data
+        said(shared.post(f"{PRESETS}/a/apply"))
+        assert answer.data[answer.data.index(b'{"name"') : -2] in shared.get(PRESETS).data
+        said(shared.delete(f"{PRESETS}/a"))
     else:
         problem(answer, "malformed_json")
-        assert listed(client) == []
+        assert listed(shared) == []
 
 
 def test_there_are_at_most_500(easy: ShardApp) -> None:
