@@ -8,7 +8,8 @@ can be measured (tests/bench/monitor.py).
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -16,12 +17,13 @@ import gevent
 import gevent.hub
 from gevent.monkey import get_original
 
-from .problems import Problems, owner
+from .problems import Problem, Problems, owner
 
 log = logging.getLogger("shardapi.loop")
 
 BEAT_SECONDS = 0.1
 STALL_SECONDS = 0.25
+MOST_LOOKS = 100
 HUNG_SECONDS = 5.0  # what blocks for so long is named while it still does: it may never end
 
 _sleep = get_original("time", "sleep")
@@ -37,6 +39,14 @@ class Culprit(NamedTuple):
     line: int
 
 
+class Look(NamedTuple):
+    """One look at the loop while it stood: how long it had, the first frame of the stack, and who ran."""
+
+    blocked: float
+    bottom: FrameType
+    who: Culprit
+
+
 class Stalls:
     """The stalls of one process's loop: how many, the longest, and who is to blame."""
 
@@ -44,7 +54,8 @@ class Stalls:
         self.problems, self.modules = problems, modules
         self.count, self.longest = 0, 0.0
         self._beat = self._used = 0.0
-        self._seen: list[tuple[FrameType, Culprit]] = []
+        self._seen: list[Look] = []
+        self._ours: dict[str, Problem] = {}
         self._timer: Any = None
         self._thread_id = 0
         self._watched = False
@@ -86,14 +97,15 @@ class Stalls:
         ):  # else this process did not run at all
             gevent.spawn(self._note, late + BEAT_SECONDS, seen)
 
-    def _note(self, seconds: float, seen: list[tuple[FrameType, Culprit]]) -> None:
+    def _note(self, seconds: float, seen: list[Look]) -> None:
         self.count += 1
         self.longest = max(self.longest, seconds)
-        who = seen[-1][1] if seen else None
-        if who is None or len({id(bottom) for bottom, _ in seen}) > 1 or who.file == gevent.hub.__file__:
-            return  # none could be seen, or many had their turn in that time
+        who = blamed(seen)
+        if who is None:
+            return
         if not who.plugin:
-            log.warning("%s blocked the loop for %.1f s", _sentence(who), seconds)
+            if self._ours.setdefault(who.function, Problem(0)).due():
+                log.warning("%s blocked the loop for %.1f s", _sentence(who), seconds)
             return
         what = f"{who.function} blocked the loop"
         self.problems.note(who.plugin, "loop", what, f"{what} for {seconds:.1f} s ({who.file}:{who.line})")
@@ -111,11 +123,28 @@ class Stalls:
             frame = sys._current_frames().get(self._thread_id)
             if frame is None:
                 return  # the process is coming to its end
-            self._seen = [*self._seen[-1:], (_bottom(frame), culprit(frame, self.modules))]
+            look = Look(blocked, _bottom(frame), culprit(frame, self.modules))
+            if len(self._seen) < MOST_LOOKS:
+                self._seen = [*self._seen, look]
             if blocked >= told_after:
                 told_after *= 2
-                log.error("%s has blocked the loop for %.0f s", _sentence(self._seen[-1][1]), blocked)
-            del frame
+                log.error("%s has blocked the loop for %.0f s", _sentence(look.who), blocked)
+            del frame, look
+
+
+def blamed(seen: Sequence[Look]) -> Culprit | None:
+    """Who stood in the way; None where many had their turn, or none could be seen."""
+    if not seen:
+        return None
+    first = seen[0]
+    if first.blocked < STALL_SECONDS:  # else the interpreter was not let go before this look
+        bottom, times = Counter(id(look.bottom) for look in seen).most_common(1)[0]
+        if times * 2 <= len(seen):
+            return None
+        looks = [look for look in seen if id(look.bottom) == bottom]
+        name = Counter(look.who[:2] for look in looks).most_common(1)[0][0]
+        first = next(look for look in looks if look.who[:2] == name)
+    return first.who if first.who.file != gevent.hub.__file__ else None
 
 
 def culprit(frame: FrameType, modules: Mapping[str, str]) -> Culprit:
