@@ -1,5 +1,6 @@
 """schemathesis against a live shard: what the OpenAPI document promises is what is answered, whatever is sent."""
 
+import os
 import re
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from websockets.exceptions import WebSocketException
 from shardapi.events import CORE_EVENTS, GAP
 from shardapi.testing import Operator, Server
 
-CONFIG = Path(__file__).with_name("schemathesis.toml")
+HERE = Path(__file__).resolve().parent
+CONFIG = HERE / "schemathesis.toml"
 EXAMPLES = {"ci": 10, "soak": 300}
 PHASES = "examples,coverage,fuzzing,stateful"
 
@@ -25,9 +27,8 @@ PHASES = "examples,coverage,fuzzing,stateful"
 def server(start_shard: Callable[..., Server]) -> Iterator[Server]:
     """A shard without limits, and an operator who comes and goes: someone to disconnect, and news for the stream."""
     unlimited = "1000000000/minute"
-    server = start_shard(
-        env={"SHARDAPI_LIMITS__DEFAULT": unlimited, "SHARDAPI_LIMITS__AUTH_FAILURES": unlimited}
-    )
+    limits = ("DEFAULT", "AUTH_FAILURES", "ACARS")
+    server = start_shard(env={f"SHARDAPI_LIMITS__{name}": unlimited for name in limits})
     said = server.command("operators", "token", "123456789012345678", "--name", "Ann")
     ended = threading.Event()
 
@@ -56,6 +57,7 @@ def test_no_answer_contradicts_the_document(
             f"{server.url}/api/v1/openapi.json",
         ],
         cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(HERE), "SCHEMATHESIS_HOOKS": "schemathesis_links"},
         capture_output=True,
         text=True,
     )
