@@ -371,20 +371,28 @@ def test_it_asks_less_and_less_while_nobody_answers_and_says_so(link: str, page:
     shardless = Shardless(page)
     page.goto(link)
     expect(page.locator("#fresh")).to_have_text(re.compile("^Live, "))
-    for _ in range(4):
-        poll(page)
+    pauses = []
+    for _ in range(6):
+        with page.expect_event("requestfailed"):
+            pauses.append(seconds_until_asked(page, shardless))
+    first, last = sum(pauses[:2]), sum(pauses[4:])
+    assert first <= 30 and 75 <= last <= 180, pauses  # each twice the one before, up to a minute
     expect(page.locator("#fresh")).to_have_text(re.compile("^No connection, trying again. As of "))
     expect(page.locator("#news")).to_have_text("The connection is lost.")
-    for _ in range(120):
-        poll(page)
-    assert (
-        8 <= shardless.count <= 22
-    )  # a minute apart at most, and never more than ten minutes' worth of that
-    shardless.status, before = 200, shardless.count
-    while shardless.count == before:
-        poll(page)
+    shardless.status = 200
+    seconds_until_asked(page, shardless)
     expect(page.locator("#fresh")).to_have_text(re.compile("^Live, "))
     expect(page.locator("#news")).to_have_text("The connection is back.")
+
+
+def seconds_until_asked(page: Page, shardless: Shardless) -> float:
+    """Let time pass for the page until it asks again; how much that was."""
+    before, seconds = shardless.count, 0.0
+    while shardless.count == before:
+        page.clock.run_for(2_500)
+        page.wait_for_timeout(20)
+        seconds += 2.5
+    return seconds
 
 
 @browsing
