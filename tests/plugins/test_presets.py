@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from shardapi import ShardApp, create_app
 from shardapi.config import load
 from shardapi.testing import Server
+from shardapi_presets import models
 
 PRESETS, NETS = f"{API}/presets", f"{API}/nets"
 GONE = "net_" + "a" * 24
@@ -405,15 +406,18 @@ def test_a_further_member_of_any_depth_is_kept_or_refused(shared: FlaskClient, d
         assert listed(shared) == []
 
 
-def test_there_are_at_most_500(easy: ShardApp) -> None:
-    client = client_of(easy)
-    for number in range(500):
-        save(client, f"P{number}")
+def test_there_are_at_most_500(app: ShardApp, client: FlaskClient) -> None:
+    def fill() -> None:
+        for number in range(499):
+            models.keep(app.shard.guild_id, f"P{number}", "{}")
+
+    app.shard.writer.write(fill)
+    save(client, "P499")
     refused = problem(client.post(PRESETS, json={"name": "P500"}), "too_many_presets")
     assert "500" in refused["error"]
-    said(client.post(PRESETS, json={"name": "P7", "open": True}))
-    for number in range(500):
-        said(client.delete(path_of(f"P{number}")))
+    said(client.post(PRESETS, json={"name": "P499", "open": True}))
+    said(client.delete(path_of("P0")))
+    said(client.post(PRESETS, json={"name": "P500"}))
 
 
 # -- scopes
