@@ -51,6 +51,11 @@ def _remove(id_: str) -> bool:
     return bool(gone.rowcount)
 
 
+def any_left(guild_id: str) -> bool:
+    """Whether a crash has interrupted any; runs in a read."""
+    return bool(rows("SELECT 1 FROM effect WHERE guild = ? LIMIT 1", (guild_id,)))
+
+
 def left_open(guild_id: str) -> list[Event]:
     """End what a crash has interrupted as it was planned; returns what is to be logged; runs in a write."""
     events: list[Event] = []

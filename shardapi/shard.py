@@ -142,7 +142,8 @@ class Shard:
         self._lock = lock
         self.writer.refresh()
         self._close_what_a_crash_left_open()
-        self.spawn(self._end_what_a_crash_interrupted)
+        if self.store.read(lambda: effects.any_left(self.guild_id)):
+            self.spawn(self._end_what_a_crash_interrupted)
         self.central.end_due()
         self.serving = True
         own = (self.central.run_timers, self.presence.keep_time, self._stay_alive, self._keep_house)
