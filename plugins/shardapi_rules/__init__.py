@@ -31,7 +31,7 @@ class RuleShown(msgspec.Struct, rename="camel", kw_only=True):
     role_id: str
     net_uids: tuple[str, ...]
     net_ids: list[int]
-    net_id: int | UnsetType = UNSET
+    net_id: Annotated[int, Meta(description="The first of netIds", examples=[1])] | UnsetType = UNSET
 
 
 class RuleBody(Body, kw_only=True):

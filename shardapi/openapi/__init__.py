@@ -9,7 +9,7 @@ from ..events import GAP
 from . import headers
 from .events import event_schemas
 from .operations import operation, path
-from .problems import component_examples
+from .problems import component_examples, component_responses
 from .shapes import Shapes
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def document(shard: "Shard") -> dict[str, Any]:
             "headers": headers.COMPONENTS,
             "parameters": headers.PARAMETERS,
             "examples": component_examples(routes),
+            "responses": component_responses(routes, shapes),
             "securitySchemes": {"ownerKey": _owner_key(shard)},
         },
     }

@@ -17,6 +17,11 @@ MEMBERS: dict[str, tuple[Any, ...]] = {
     "publicNet.uid": ("net_public",),
     "publicNet.id": (250,),
     "shard.name": ("Night Wing",),
+    "preset.name": ("Friday Op",),
+    "presets.name": ("Friday Op",),
+    "assignmentList.action": ("assign",),
+    "entry.source": ("removed",),
+    "entries.source": ("removed",),
     "ok": (True,),
     "changed": (True,),
     "enabled": (True,),
@@ -129,7 +134,7 @@ def _object(schema: Schema, shapes: Shapes, name: str) -> dict[str, Any]:
         return {
             member: example(inner, shapes, member, name)
             for member, inner in schema["properties"].items()
-            if member in always
+            if member in always or "examples" in inner
         }
     values = schema.get("additionalProperties")
     return {KEYS.get(name, "key"): example(values, shapes, name)} if isinstance(values, dict) else {}

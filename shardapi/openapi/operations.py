@@ -30,7 +30,7 @@ def operation(route: Route, routes: list[Route], shapes: Shapes) -> dict[str, An
         "security": [] if route.scope == PUBLIC else [{"ownerKey": [route.scope]}],
         "responses": {
             **_success(route, routes, shapes),
-            **problem_responses(route, shapes),
+            **problem_responses(route),
         },
     }
     parameters = _parameters(route)

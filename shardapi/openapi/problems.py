@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .. import errors as e
-from ..auth import Key, refused
+from ..auth import PUBLIC, Key, refused
 from ..errors import ApiError, ErrorCode, Problem
 from ..routes import Route, problem_codes
 from . import headers
@@ -24,12 +24,34 @@ def component_examples(routes: Iterable[Route]) -> dict[str, Any]:
     }
 
 
-def problem_responses(route: Route, shapes: Shapes) -> dict[str, Any]:
+def component_responses(routes: Iterable[Route], shapes: Shapes) -> dict[str, Any]:
+    """The refusals that operations refer to: many have the same."""
+    return {
+        _response_name(codes, route): _response(status, codes, route, shapes)
+        for route in routes
+        for status, codes in _by_status(route).items()
+    }
+
+
+def problem_responses(route: Route) -> dict[str, Any]:
     """What an operation answers when it refuses, by status."""
-    by_status: dict[int, list[ErrorCode]] = {}
+    return {
+        str(status): {"$ref": f"#/components/responses/{_response_name(codes, route)}"}
+        for status, codes in sorted(_by_status(route).items())
+    }
+
+
+def _by_status(route: Route) -> dict[int, list[ErrorCode]]:
+    found: dict[int, list[ErrorCode]] = {}
     for code in problem_codes(route):
-        by_status.setdefault(code.status, []).append(code)
-    return {str(status): _response(status, by_status[status], route, shapes) for status in sorted(by_status)}
+        found.setdefault(code.status, []).append(code)
+    return found
+
+
+def _response_name(codes: list[ErrorCode], route: Route) -> str:
+    """What a response is called: by its codes, and by what else makes it another one."""
+    others = ["public"] * (route.scope == PUBLIC) + ["page"] * (route.media_type == PAGE)
+    return ".".join([*(_name(code, route) for code in codes), *others])
 
 
 def _response(status: int, codes: list[ErrorCode], route: Route, shapes: Shapes) -> Schema:

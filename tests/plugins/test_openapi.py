@@ -59,7 +59,7 @@ def followed(value: Any, components: dict[str, Any]) -> Any:
         return value
     _, _, kind, name = (value.get("$ref") or "///").split("/")
     if kind and kind != "schemas":
-        return components[kind][name]
+        return followed(components[kind][name], components)
     return {key: followed(one, components) for key, one in value.items()}
 
 
