@@ -25,10 +25,14 @@ class Logged(msgspec.Struct, frozen=True, gc=False):
     block: bytes
 
     @property
+    def line(self) -> bytes:
+        """The event as JSON, as readers get it."""
+        return self.block[self.block.index(b"\ndata: ") + 7 : -2]
+
+    @property
     def envelope(self) -> dict[str, Any]:
         """The event as readers get it: id, type, guildId, at, data."""
-        line = self.block[self.block.index(b"\ndata: ") + 7 : -2]
-        return msgspec.json.decode(line, type=dict[str, Any])
+        return msgspec.json.decode(self.line, type=dict[str, Any])
 
 
 class EventLog:
@@ -40,7 +44,7 @@ class EventLog:
         self.on_commit: Listeners[Sequence[Logged]] = Listeners()
         self.epoch, self.oldest, self.newest = "", 1, 0
         self.open: dict[tuple[str, ...], int] = {}
-        self._holding: set[str] = set()
+        self.holding: set[str] = set()  # the held cursors of what runs here
         self._news = gevent.event.Event()
         store.execute(self._read)
 
@@ -98,10 +102,14 @@ class EventLog:
         number = int(digits) if known else self.newest + 1
         if number > self.newest:
             return self.newest, self.gap_block(text, self.newest)
-        if number < self.oldest - 1 and self._lost(number):
+        if self.missing_after(number):
             cursor = min(self.oldest, self.newest)
             return cursor, self.gap_block(text, cursor)
         return number, b""
+
+    def missing_after(self, number: int) -> bool:
+        """Whether events after this number are no longer kept."""
+        return number < self.oldest - 1 and self._lost(number)
 
     def _lost(self, number: int) -> bool:
         def pruned_since() -> bool:
@@ -150,7 +158,7 @@ class EventLog:
     def follow(self, name: str, hold: bool = False) -> "Follower":
         """A named reader whose place in the log is kept on disk; a held one keeps events from being pruned."""
         if hold:
-            self._holding.add(name)
+            self.holding.add(name)
         return Follower(self, name, hold)
 
     def wait(self, after: int, timeout: float | None = None) -> bool:
@@ -164,7 +172,7 @@ class EventLog:
             cutoff = self._behind(keep_hours, keep_count)
             cursors = rows("SELECT name, number FROM cursor WHERE guild = ? AND hold", (self.guild_id,))
             # The cursor of a plugin that is off holds nothing.
-            held = [number for name, number in cursors if name in self._holding]
+            held = [number for name, number in cursors if name in self.holding]
             if held:
                 cutoff = max(min(cutoff, *held), self._behind(HELD_HOURS, HELD_COUNT))
             if not cutoff:
@@ -231,7 +239,7 @@ class Follower:
     @property
     def missed(self) -> bool:
         """Whether events after this cursor are no longer kept."""
-        return self.number < self.log.oldest - 1 and self.log._lost(self.number)
+        return self.log.missing_after(self.number)
 
     def done(self, number: int) -> None:
         """Keep the place on disk; call it inside a write to make it one with the rows made from the events."""

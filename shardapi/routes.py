@@ -37,6 +37,10 @@ class Written(Answer, kw_only=True):
     version: int = 0
     dry_run: bool | msgspec.UnsetType = msgspec.UNSET
 
+    def kept(self) -> "Written":
+        """What is kept of it for a repeat with the same Idempotency-Key; a subclass takes secrets out."""
+        return self
+
 
 class Body(msgspec.Struct, rename="camel", kw_only=True):
     """The body of a write; members that are not declared are ignored."""

@@ -1,5 +1,6 @@
 """Signed tokens: what they say can be read by anyone, and made only with the signing secret."""
 
+import hmac
 from typing import Any
 
 import itsdangerous
@@ -25,6 +26,12 @@ class Tokens:
 
     def _serializer(self, purpose: str) -> itsdangerous.URLSafeSerializer:
         return itsdangerous.URLSafeSerializer(self._secrets, salt=f"shardapi.{purpose}")
+
+    def keys(self, purpose: str) -> list[bytes]:
+        """32 bytes to encrypt with, from each secret, that of the newest first (HKDF-SHA256)."""
+        label = f"shardapi.{purpose}".encode()
+        extracted = (hmac.digest(bytes(32), one.encode(), "sha256") for one in reversed(self._secrets))
+        return [hmac.digest(one, label + b"\x01", "sha256") for one in extracted]
 
     def sign(self, purpose: str, payload: dict[str, Any]) -> str:
         """A token for one purpose; `exp` in the payload (seconds since 1970) is its end."""

@@ -75,9 +75,12 @@ class Write:
 
     def mint(self) -> str:
         """A uid for a new net; a dry run's answer shows "" in its place."""
-        uid = mint_uid()
-        self._minted.append(uid)
-        return uid
+        return self.minted(mint_uid())
+
+    def minted(self, value: str) -> str:
+        """The same value, which was made for this write; a dry run's answer shows "" in its place."""
+        self._minted.append(value)
+        return value
 
     def submit(
         self, commands: Sequence[Command], answer: Callable[[Outcome], W], *, atomic: bool = True
@@ -226,7 +229,9 @@ class Write:
         if self.name:
             if Idempotency.get_or_none(self._mine()) is not None:
                 raise _in_progress()  # another process has done it since `begin`
-            row = (self.shard.guild_id, self.by, self.name, self._fingerprint, status, body, clock.now())
+            kept = answer.kept()
+            stored = body if kept is answer else ENCODE(kept)
+            row = (self.shard.guild_id, self.by, self.name, self._fingerprint, status, stored, clock.now())
             many("INSERT OR REPLACE INTO idempotency VALUES (?, ?, ?, ?, ?, ?, ?)", [row])
         return Rendered(body)
 

@@ -8,6 +8,7 @@ import jsonschema_rs
 import pytest
 import reference
 import requests
+from receivers import Receiver
 from reference import Line, lines
 
 from shardapi.testing import Operator, Server
@@ -30,6 +31,7 @@ def shard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "SHARDAPI_LIMITS__DEFAULT": UNLIMITED,
         "SHARDAPI_LIMITS__ACARS": UNLIMITED,
         "SHARDAPI_GUILD__ID": GUILD,
+        "SHARDAPI_PLUGINS__WEBHOOKS__ALLOW_PRIVATE": '["127.0.0.1"]',
     }
     server = Server(tmp_path_factory.mktemp("shard"), env)
     try:
@@ -528,6 +530,107 @@ def _(shard: Server, operator: Connect) -> requests.Response:
             if made in line:
                 break
     assert "\nevent: config.changed\ndata: {" in block
+    return answer
+
+
+@pytest.fixture(scope="module", autouse=True)
+def receiver() -> Iterator[Receiver]:
+    """Where webhooks are delivered."""
+    with Receiver() as made:
+        RECEIVERS[:] = [made]
+        yield made
+
+
+RECEIVERS: list[Receiver] = []
+
+
+def webhook(shard: Server, event: str = "operation.*") -> str:
+    """The id of a new webhook."""
+    made = shard.post("/webhooks", {"url": RECEIVERS[0].url, "events": [event]})
+    return str(made.json()["webhook"]["id"])
+
+
+def delivered(shard: Server, id: str) -> requests.Response:
+    """Its deliveries once there are some."""
+    for is_open in (False, True, False):
+        shard.post("/operation", {"open": is_open})
+    found: requests.Response = shard.wait(
+        lambda: (
+            answer
+            if len((answer := shard.get(f"/webhooks/{id}/deliveries")).json()["deliveries"]) > 1
+            else None
+        ),
+        "deliveries",
+    )
+    return found
+
+
+@exercise("GET /webhooks")
+def _(shard: Server, operator: Connect) -> requests.Response:
+    id = webhook(shard)
+    answer = shard.get("/webhooks")
+    assert id in [one["id"] for one in answer.json()["webhooks"]]
+    assert {"user.joined", "webhook.disabled"} <= set(answer.json()["events"])
+    return answer
+
+
+@exercise("POST /webhooks")
+def _(shard: Server, operator: Connect) -> requests.Response:
+    answer = shard.post("/webhooks", {"url": RECEIVERS[0].url, "events": ["operation.opened"]})
+    assert answer.json()["secret"].startswith("whsec_")
+    return answer
+
+
+@exercise("DELETE /webhooks/:id")
+def _(shard: Server, operator: Connect) -> requests.Response:
+    id = webhook(shard)
+    answer = shard.delete(f"/webhooks/{id}")
+    assert id not in [one["id"] for one in shard.get("/webhooks").json()["webhooks"]]
+    return answer
+
+
+@exercise("GET /webhooks/:id/deliveries")
+def _(shard: Server, operator: Connect) -> requests.Response:
+    answer = delivered(shard, webhook(shard))
+    assert {one["outcome"] for one in answer.json()["deliveries"]} == {"delivered"}
+    return answer
+
+
+@exercise("POST /webhooks/:id/test")
+def _(shard: Server, operator: Connect) -> requests.Response:
+    answer = shard.post(f"/webhooks/{webhook(shard)}/test")
+    assert (answer.json()["delivered"], answer.json()["status"]) == (True, 204)
+    assert "webhook.test" in RECEIVERS[0].types
+    return answer
+
+
+@exercise("POST /webhooks/:id/enable")
+def _(shard: Server, operator: Connect) -> requests.Response:
+    id = webhook(shard)
+    RECEIVERS[0].answers = lambda delivery: 410
+    for is_open in (False, True):
+        shard.post("/operation", {"open": is_open})
+    states = lambda: {one["id"]: one["state"] for one in shard.get("/webhooks").json()["webhooks"]}  # noqa: E731
+    shard.wait(lambda: states()[id] == "disabled", "the webhook to be disabled")
+    RECEIVERS[0].answers = lambda delivery: 204
+    answer = shard.post(f"/webhooks/{id}/enable")
+    assert states()[id] == "delivering"
+    return answer
+
+
+@exercise("POST /webhooks/:id/rotate")
+def _(shard: Server, operator: Connect) -> requests.Response:
+    answer = shard.post(f"/webhooks/{webhook(shard)}/rotate")
+    assert answer.json()["secret"].startswith("whsec_")
+    return answer
+
+
+@exercise("POST /webhooks/:id/replay")
+def _(shard: Server, operator: Connect) -> requests.Response:
+    id = webhook(shard)
+    first = delivered(shard, id).json()["deliveries"][-1]["id"]
+    answer = shard.post(f"/webhooks/{id}/replay", {"since": first})
+    assert answer.json()["since"] == first
     return answer
 
 

@@ -1,0 +1,117 @@
+"""Reading what a receiver answers: its status, and enough of the rest to keep the connection."""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+MOST_BYTES = 64 * 1024
+PIECE = 16 * 1024
+STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: |\r?\n|$)")
+FIELD = re.compile(
+    rb"^(retry-after|content-length|transfer-encoding|connection):[ \t]*(.*?)[ \t]*\r?$", re.I | re.M
+)
+CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[^\r\n]*\r\n")
+
+Receive = Callable[[int], bytes]
+
+
+class Malformed(Exception):
+    """Raised when what came is no answer."""
+
+
+class Closed(Exception):
+    """Raised when the connection ended before the first byte of an answer."""
+
+
+class Head(NamedTuple):
+    """What the head of an answer says; `keeps` is whether the connection stays open, if `body` ends on it."""
+
+    status: int
+    retry_after: str
+    keeps: bool
+    length: int  # of the body; -1 if it comes in chunks, -2 if it ends with the connection
+
+
+class Reader:
+    """Reads one answer, at most 64 KiB of it."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive, self._buffer = receive, b""
+        self.taken = 0
+
+    def _more(self) -> bool:
+        """Read on; False where the connection has ended or enough was read."""
+        if self.taken >= MOST_BYTES:
+            return False
+        piece = self._receive(min(PIECE, MOST_BYTES - self.taken))
+        self.taken += len(piece)
+        self._buffer += piece
+        return bool(piece)
+
+    def head(self) -> Head:
+        """The head of the final answer. Raises Closed, Malformed."""
+        while True:
+            end = self._end()
+            while end < 0:
+                if not self._more():
+                    raise Malformed if self.taken else Closed
+                end = self._end()
+            head, self._buffer = self._buffer[:end], self._buffer[end:]
+            found = _head(head)
+            if found.status >= 200:
+                return found
+
+    def _end(self) -> int:
+        at = self._buffer.find(b"\r\n\r\n")
+        if at >= 0:
+            return at + 4
+        at = self._buffer.find(b"\n\n")
+        return at + 2 if at >= 0 else -1
+
+    def skip(self, head: Head) -> bool:
+        """Read the body and forget it; True if the connection can take the next request."""
+        if not head.keeps or head.length < -1 or head.length > MOST_BYTES:
+            return False
+        if head.length == -1:
+            return self._skip_chunks()
+        while len(self._buffer) < head.length:
+            if not self._more():
+                return False
+        return len(self._buffer) == head.length
+
+    def _skip_chunks(self) -> bool:
+        while True:
+            size = CHUNK.match(self._buffer)
+            if size is not None:
+                end = size.end() + int(size[1], 16) + 2
+                if int(size[1], 16) == 0:
+                    # Trailers, if there are any, are not worth a connection.
+                    return self._fill(end) and self._buffer[size.end() :] == b"\r\n"
+                if end > MOST_BYTES or not self._fill(end):
+                    return False
+                self._buffer = self._buffer[end:]
+            elif not self._more():
+                return False
+
+    def _fill(self, length: int) -> bool:
+        while len(self._buffer) < length:
+            if not self._more():
+                return False
+        return True
+
+
+def _head(data: bytes) -> Head:
+    status = STATUS.match(data)
+    if status is None:
+        raise Malformed
+    fields = {name.lower(): value for name, value in FIELD.findall(data)}
+    code = int(status[2])
+    keeps = status[1] == b"1" and b"close" not in fields.get(b"connection", b"").lower()
+    length = -2
+    if code in (204, 304):
+        length = 0
+    elif b"transfer-encoding" in fields:
+        length = -1 if fields[b"transfer-encoding"].lower() == b"chunked" else -2
+    elif fields.get(b"content-length", b"").isdigit():
+        length = int(fields[b"content-length"])
+    return Head(code, fields.get(b"retry-after", b"").decode("latin-1")[:64], keeps, length)
