@@ -48,11 +48,13 @@ $Client = New-Object System.Net.Http.HttpClient
 $Client.Timeout = [Threading.Timeout]::InfiniteTimeSpan
 $Ends = [datetime]::UtcNow.AddSeconds($Seconds)
 while ([datetime]::UtcNow -lt $Ends) {
-    $Request = New-Object System.Net.Http.HttpRequestMessage "GET", "$env:SHARD/api/v1/stream?types=user.joined,user.left"
+    $Response = $null
+    $Url = "$env:SHARD/api/v1/stream?types=user.joined,user.left"
+    $Request = New-Object System.Net.Http.HttpRequestMessage ([Net.Http.HttpMethod]::Get), $Url
     $null = $Request.Headers.TryAddWithoutValidation("Authorization", "Bearer $env:KEY")
     if ($Last) { $null = $Request.Headers.TryAddWithoutValidation("Last-Event-ID", $Last) }
     try {
-        $Response = $Client.SendAsync($Request, "ResponseHeadersRead").GetAwaiter().GetResult()
+        $Response = $Client.SendAsync($Request, [Net.Http.HttpCompletionOption]::ResponseHeadersRead).GetAwaiter().GetResult()
         if (-not $Response.IsSuccessStatusCode) {
             $Problem = $Response.Content.ReadAsStringAsync().GetAwaiter().GetResult() | ConvertFrom-Json
             [Console]::Error.WriteLine("GET /stream: $($Problem.error) $($Problem.hint)")
