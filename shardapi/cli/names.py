@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from .. import catalogue
 from ..errors import NET_NOT_FOUND
 from ..eventlog import still_open
 from ..guild import GLOBAL_SLOT, GLOBAL_UID, PUBLIC_SLOT, PUBLIC_UID
 from ..models import load_guild
 from ..shard import Shard
-from ..store import rows
+from ..store import database
 
 GLOBAL_NAME = "all nets"
 
@@ -19,6 +20,7 @@ class Names:
     def __init__(self, shard: Shard) -> None:
         self.shard = shard
         self._nets: dict[str, str] = {}
+        self._archived: dict[str, str] = {}
         self._slots: dict[int, str] = {}
         self._keys: dict[str, str] = {}
         self._users: dict[str, str] = {}
@@ -27,14 +29,8 @@ class Names:
             self._users[begun.data.user_id] = begun.data.display_name
 
     def _read_nets(self) -> None:
-        guild_id = self.shard.guild_id
-        guild, archived = self.shard.store.read(
-            lambda: (
-                load_guild(guild_id),
-                rows("SELECT uid, name FROM catalogue WHERE guild = ?", (guild_id,)),
-            )
-        )
-        self._nets = {**dict(archived), **{net.uid: net.name for net in guild.nets.values()}}
+        guild = self.shard.store.read(lambda: load_guild(self.shard.guild_id))
+        self._nets, self._archived = {net.uid: net.name for net in guild.nets.values()}, {}
         self._nets |= {PUBLIC_UID: guild.public_net.name, GLOBAL_UID: GLOBAL_NAME}
         self._slots = {net.slot: net.uid for net in guild.nets.values()}
         self._slots |= {PUBLIC_SLOT: PUBLIC_UID, GLOBAL_SLOT: GLOBAL_UID}
@@ -48,7 +44,10 @@ class Names:
 
     def net(self, uid: str) -> str:
         """A net's name, or its uid if it has none any more."""
-        return self._nets.get(uid, uid)
+        if uid not in self._nets and uid not in self._archived:
+            entry = self.shard.store.read(lambda: catalogue.find(self.shard.guild_id, uid))
+            self._archived[uid] = entry.name if entry is not None else uid
+        return self._nets.get(uid) or self._archived[uid]
 
     def uid_in(self, slot: int) -> str:
         """The uid of the net in a slot, "" if it is free."""
@@ -60,14 +59,22 @@ class Names:
             return text
         if text.isdecimal() and int(text) in self._slots:
             return self._slots[int(text)]
-        active = [uid for uid in self._slots.values() if self._called(uid, text)]
-        for uid in active or [uid for uid in self._nets if self._called(uid, text)]:
-            return uid
+        for uid, name in self._nets.items():
+            if name.casefold() == text.casefold():
+                return uid
+        if archived := self.shard.store.read(lambda: self._find_archived(text)):
+            return archived
         known = ", ".join(self._nets[uid] for slot, uid in self._slots.items() if slot < PUBLIC_SLOT)
         raise NET_NOT_FOUND(f"there is no net {text}; there are: {known}")
 
-    def _called(self, uid: str, text: str) -> bool:
-        return self._nets[uid].casefold() == text.casefold()
+    def _find_archived(self, text: str) -> str:
+        """The uid of the entry that has it, or is called so; "" if there is none. There may be a million."""
+        if catalogue.find(self.shard.guild_id, text) is not None:
+            return text
+        entries = database.connection().execute(
+            "SELECT uid, name FROM catalogue WHERE guild = ?", (self.shard.guild_id,)
+        )
+        return next((uid for uid, name in entries if name.casefold() == text.casefold()), "")
 
     def user(self, user_id: str) -> str:
         """The display name of a user who was seen, else the id."""
