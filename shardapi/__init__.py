@@ -91,7 +91,16 @@ REACHED = {
     "operators": ("block", "blocked_until", "on_change", "reload", "revoke", "revoked"),
     "presence": (
         *("clients", "config_of", "connected", "disconnect", "guild", "join", "key_down", "key_up", "leave"),
-        *("occupancy", "peak", "roles_hold", "slots", "tell_everyone", "transmissions", "transmitting", "uid_in"),
+        *(
+            "occupancy",
+            "peak",
+            "roles_hold",
+            "slots",
+            "tell_everyone",
+            "transmissions",
+            "transmitting",
+            "uid_in",
+        ),
         *("users", "version"),
     ),
     "problems": ("counts", "failed", "now"),
@@ -105,7 +114,17 @@ REACHED = {
     "timings": ("counts", "total_ms"),
     "tokens": ("read", "sign"),
     "writer": (
-        *("dropped", "guild", "on_change", "on_dropped", "on_foreign", "post", "timings", "troubled", "waiting"),
+        *(
+            "dropped",
+            "guild",
+            "on_change",
+            "on_dropped",
+            "on_foreign",
+            "post",
+            "timings",
+            "troubled",
+            "waiting",
+        ),
         "write",
     ),
 }

@@ -1,6 +1,6 @@
 """Fixtures for the tests of plugins and of bots: a real shard, an app in process, keys and operators.
 
-A pytest plugin: it is there wherever shardapi is installed.
+A pytest plugin: it is there wherever shardapi is installed. Override `shard_settings` to choose what they run with.
 """
 
 import json
@@ -247,13 +247,20 @@ class Operator:
         self.socket.close()
 
 
+@pytest.fixture(scope="session")
+def shard_settings() -> dict[str, str]:
+    """Settings for every shard and app of these fixtures, as SHARDAPI_* variables; none, unless it is overridden."""
+    return {}
+
+
 @pytest.fixture
-def start_shard(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+def start_shard(tmp_path: Path, shard_settings: dict[str, str]) -> Iterator[Callable[..., Server]]:
     """Start shards: call it with `env`, `data_dir`, `arguments`; they end with the test."""
     started: list[Server] = []
 
     def start(data_dir: Path | None = None, env: dict[str, str] | None = None, **options: Any) -> Server:
-        server = Server(data_dir or tmp_path / f"data{len(started)}", env, **options)
+        given = {**shard_settings, **(env or {})}
+        server = Server(data_dir or tmp_path / f"data{len(started)}", given, **options)
         started.append(server)
         return server.start()
 
@@ -263,9 +270,10 @@ def start_shard(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 
 @pytest.fixture(scope="module")
-def shard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def shard(tmp_path_factory: pytest.TempPathFactory, shard_settings: dict[str, str]) -> Iterator[Server]:
     """A running shard that the tests of a module share, its limits out of the way."""
-    server = Server(tmp_path_factory.mktemp("shard"), {"SHARDAPI_LIMITS__DEFAULT": "1000000/minute"})
+    env = {"SHARDAPI_LIMITS__DEFAULT": "1000000/minute", **shard_settings}
+    server = Server(tmp_path_factory.mktemp("shard"), env)
     try:
         yield server.start()
     finally:
@@ -309,14 +317,29 @@ def simulator(shard: Server) -> "Iterator[Callable[..., Rehearsal]]":
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> "Iterator[ShardApp]":
-    """The app in this process, on a store of its own."""
+def start_app(tmp_path: Path, shard_settings: dict[str, str]) -> "Iterator[Callable[..., ShardApp]]":
+    """Make apps in this process: call it with `env`, `data_dir`; all on one store unless told otherwise."""
     from .app import create_app
     from .config import load
 
-    made = create_app(load(environ={}, data_dir=str(tmp_path / "data")))
-    yield made
-    made.shard.close()
+    made: list[ShardApp] = []
+
+    def start(env: dict[str, str] | None = None, data_dir: Path | None = None) -> "ShardApp":
+        settings = load(
+            environ={**shard_settings, **(env or {})}, data_dir=str(data_dir or tmp_path / "data")
+        )
+        made.append(create_app(settings))
+        return made[-1]
+
+    yield start
+    for app in made:
+        app.shard.close()
+
+
+@pytest.fixture
+def app(start_app: "Callable[..., ShardApp]") -> "ShardApp":
+    """The app in this process, on a store of its own."""
+    return start_app()
 
 
 @pytest.fixture
@@ -328,6 +351,11 @@ def key(app: "ShardApp") -> str:
 @pytest.fixture
 def client(app: "ShardApp", key: str) -> "FlaskClient":
     """A test client of `app` that sends `key`."""
+    return client_of(app, key)
+
+
+def client_of(app: "ShardApp", secret: str) -> "FlaskClient":
+    """A test client of an app that sends this key."""
     client = app.test_client()
-    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key}"
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {secret}"
     return client

@@ -4,7 +4,7 @@ import glob
 import operator
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,18 +83,10 @@ def figure(size: str, capsys: pytest.CaptureFixture[str]) -> Callable[[str, floa
 
 
 @pytest.fixture
-def make_app(tmp_path: Path) -> "Iterator[Callable[..., ShardApp]]":
+def make_app(start_app: "Callable[..., ShardApp]") -> "Callable[..., ShardApp]":
     """Make apps in this process with settings such as LIMITS__DEFAULT="3/minute"; all on the store of `app`."""
-    from shardapi import create_app
-    from shardapi.config import load
-
-    made = []
 
     def make(data_dir: Path | None = None, **environ: str) -> "ShardApp":
-        given = {f"SHARDAPI_{name}": value for name, value in environ.items()}
-        made.append(create_app(load(environ=given, data_dir=str(data_dir or tmp_path / "data"))))
-        return made[-1]
+        return start_app({f"SHARDAPI_{name}": value for name, value in environ.items()}, data_dir)
 
-    yield make
-    for app in made:
-        app.shard.close()
+    return make

@@ -26,7 +26,17 @@ class Outbox:
     so much beside a hundred slow peers that each look holds up everyone.
     """
 
-    __slots__ = ("_sock", "_frames", "_times", "_sent", "_size", "_drained", "_give_up", "_writable", "_watch")
+    __slots__ = (
+        "_sock",
+        "_frames",
+        "_times",
+        "_sent",
+        "_size",
+        "_drained",
+        "_give_up",
+        "_writable",
+        "_watch",
+    )
 
     def __init__(self, sock: Any, drained: Callable[[], None], give_up: Callable[[str], None]) -> None:
         self._sock, self._drained, self._give_up = sock, drained, give_up

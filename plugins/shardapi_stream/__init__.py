@@ -75,7 +75,9 @@ class StreamQuery(Query, kw_only=True):
         "Cache-Control": "no-store",
         "X-Accel-Buffering": "no: a proxy passes each event on at once.",
     },
-    takes_headers={"Last-Event-ID": "Begin after this id, as a browser's EventSource sends it; wins over since."},
+    takes_headers={
+        "Last-Event-ID": "Begin after this id, as a browser's EventSource sends it; wins over since."
+    },
 )
 def follow(query: StreamQuery, call: Call, shard: Shard) -> flask.Response:
     """Events as they happen, after `Last-Event-ID` or `since` those missed first; ends only by closing."""

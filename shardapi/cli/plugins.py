@@ -1,12 +1,13 @@
 """`shardapi plugins`: what there is, what each opens, and what would not start."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
-from ..config import Config
+from ..config import Config, ConfigError
 from .options import as_json, assembled, lenient, say, with_config
 
 if TYPE_CHECKING:
@@ -76,6 +77,49 @@ def check_plugins(settings: Config, names: tuple[str, ...], as_json: bool) -> No
             click.echo(f"Error: {error}", err=True)
     if wrong:
         click.get_current_context().exit(1)
+
+
+@plugins.command("new")
+@click.argument("name")
+@click.option("--single-file", is_flag=True, help="One .py file for the folder of [plugins] dir.")
+@click.option("--into", metavar="DIR", help="Where to write it (default: ./shardapi-NAME, or [plugins] dir).")
+@with_config
+def new_plugin(settings: Config, name: str, single_file: bool, into: str | None) -> None:
+    """Write a new plugin that works, to be changed into yours.
+
+    A package with a route, an event, a setting, a table with its migration, a command, a metric, tests that pass, and
+    a README that says where to go on; or with --single-file the smallest plugin there is.
+    """
+    from ..scaffold import write_file, write_package
+
+    usual = settings.plugins.dir or "." if single_file else f"shardapi-{name.replace('_', '-')}"
+    folder = Path(into or usual).expanduser()
+    try:
+        if single_file:
+            _tell_file(write_file(name, folder), settings)
+        else:
+            _tell_package(name, folder, write_package(name, folder))
+    except OSError as error:
+        raise ConfigError(f"{folder}: {error.strerror}") from None
+
+
+def _tell_file(path: Path, settings: Config) -> None:
+    click.echo(f"Wrote {path}")
+    folder = settings.plugins.dir and Path(settings.plugins.dir).expanduser()
+    if not folder or not path.parent.samefile(folder):
+        click.echo(f'It runs where the settings say [plugins] dir = "{path.parent.absolute()}".')
+    if settings.plugins.enabled is not None and path.stem not in settings.plugins.enabled:
+        click.echo(f"Add {path.stem} to [plugins] enabled.")
+    click.echo(f"See what it opens: shardapi plugins check {path.stem}")
+
+
+def _tell_package(name: str, folder: Path, written: Sequence[Path]) -> None:
+    for path in written:
+        click.echo(f"Wrote {path}")
+    click.echo(f"\nTest it:  cd {folder} && pip install -e '.[test]' && pytest")
+    click.echo(
+        f"Run it:   add {name} to [plugins] enabled; shardapi plugins check {name} tells what it opens."
+    )
 
 
 def _enabling(settings: Config, names: Sequence[str]) -> Config:

@@ -1,0 +1,62 @@
+"""`shardapi plugins new`: what a new plugin begins as, a package with everything or one file."""
+
+import re
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from string import Template
+
+from ..config import ConfigError
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+MODULE = "plugin"  # the folder that becomes the package
+
+
+def check_name(name: str) -> None:
+    """Raises ConfigError for what cannot be the name of a plugin."""
+    if not NAME.fullmatch(name):
+        raise ConfigError(f'a plugin is named with a-z, 0-9 and _, a letter first, not "{name[:64]}"')
+
+
+def write_package(name: str, into: Path) -> list[Path]:
+    """Write a package of its own into the new folder `into`; returns its files. Raises ConfigError."""
+    check_name(name)
+    if into.exists():
+        raise ConfigError(f"{into} is there already")
+    written: list[Path] = []
+    _copy(files(__name__).joinpath("package"), into, name, written)
+    return written
+
+
+def write_file(name: str, into: Path) -> Path:
+    """Write a plugin of one file into a folder; returns the file. Raises ConfigError."""
+    check_name(name)
+    path = into / f"{name}.py"
+    if path.exists():
+        raise ConfigError(f"{path} is there already")
+    into.mkdir(parents=True, exist_ok=True)
+    path.write_text(_filled(files(__name__).joinpath("single.txt"), name), "utf-8")
+    return path
+
+
+def _copy(source: Traversable, target: Path, name: str, written: list[Path]) -> None:
+    """Copy a folder of templates; they end in .txt, because as they lie there they are no code."""
+    target.mkdir(parents=True)
+    for entry in sorted(source.iterdir(), key=lambda entry: entry.name):
+        plain = entry.name.removesuffix(".txt").replace("NAME", name)
+        if entry.is_dir():
+            _copy(entry, target / (f"shardapi_{name}" if entry.name == MODULE else plain), name, written)
+        elif entry.name.endswith(".txt"):
+            (target / plain).write_text(_filled(entry, name), "utf-8")
+            written.append(target / plain)
+
+
+def _filled(template: Traversable, name: str) -> str:
+    words = name.split("_")
+    return Template(template.read_text("utf-8")).substitute(
+        name=name,
+        NAME=name.upper(),
+        dist=name.replace("_", "-"),
+        Name="".join(word.capitalize() for word in words),
+        title=" ".join(words).strip().capitalize(),
+    )
