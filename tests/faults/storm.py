@@ -45,7 +45,10 @@ class Storm:
 
 
 class Caller:
-    """A bot that reads and writes over HTTP all the time, in a thread of its own; times are in seconds."""
+    """A bot that reads and writes over HTTP all the time, each time on a new connection, in a thread of its own.
+
+    `took` has seconds; the first of them had to wait until somebody answered at all.
+    """
 
     def __init__(self, server: Server) -> None:
         self.server, self.took, self.bad = server, list[float](), list[str]()

