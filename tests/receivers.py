@@ -1,9 +1,11 @@
 """Receivers of webhooks for the tests: HTTP servers in threads that keep what they were sent and answer as told."""
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
@@ -38,10 +40,20 @@ class Receiver:
     def __init__(self, answers: Answering = lambda delivery: 204, port: int = 0) -> None:
         self.answers, self.got = answers, list[Delivery]()
         self._news = threading.Condition()
+        self._open: set[socket.socket] = set()
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                receiver._open.add(self.connection)
+
+            def finish(self) -> None:
+                receiver._open.discard(self.connection)
+                with suppress(OSError):
+                    super().finish()
 
             def do_POST(self) -> None:  # noqa: N802
                 body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -90,9 +102,12 @@ class Receiver:
         return [one.event["type"] for one in self.got]
 
     def close(self) -> None:
-        """Take nothing any more; the port is closed."""
+        """Take nothing any more; the port is closed, and so is every connection."""
         self._server.shutdown()
         self._server.server_close()
+        for connection in list(self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         self._thread.join()
 
     def __enter__(self) -> "Receiver":

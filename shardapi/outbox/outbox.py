@@ -274,6 +274,7 @@ class Outbox:
 
     def try_once(self, row: Row, event: Logged) -> Result:
         """Deliver one event that is not of the log, now and once. Raises Unreadable."""
+        self.flush()  # so that the attempts are kept in their order
         secrets = self.vault.open(row.secret)
         line = Line(parse(self.kind.url(row, secrets)), self.gate, self.agent)
         parcel = self.kind.packer(row, secrets)([event])

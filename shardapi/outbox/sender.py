@@ -129,14 +129,14 @@ class Sender:
         """What to deliver next, waited for; nothing where the sender has ended."""
         while not self.ended:
             self.bell.clear()
-            pause = self._pause()
-            if not pause:
-                with self._picking:
-                    batch = [] if self._pause() else self._pick()
-                if batch:
-                    if self.window.peek() is not None:
-                        self.bell.set()  # for another lane
-                    return batch
+            with self._picking:
+                pause = self._pause()
+                batch = self._pick() if pause == 0 else []
+            if batch:
+                if self.window.peek() is not None:
+                    self.bell.set()  # for another lane
+                return batch
+            if pause == 0:
                 pause = self._until_due()
             self.bell.wait(pause)
         return []
@@ -305,7 +305,7 @@ class Sender:
     def _hold(self, batch: list[Item], result: Result, current: bool) -> None:
         first, schedule = batch[0], self.box.schedule
         if result.status >= 500:
-            first.broken += 1
+            first.broken, first.status = first.broken + 1, result.status
             self._fold = 1
         if not current:
             return self._put_back(batch)
@@ -350,7 +350,7 @@ class Sender:
             suspect.out = True
         else:
             self.window.take(suspect)
-        self._park(suspect, self.row.last_status, "breaks_receiver", suspect.broken)
+        self._park(suspect, suspect.status, "breaks_receiver", suspect.broken)
 
     # -- refusals
 

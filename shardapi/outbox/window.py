@@ -11,12 +11,12 @@ from .places import MOST_AHEAD, Place
 class Item:
     """One event on its way; `due` is when it is tried again (ms) where it is `aside`, kept in a table."""
 
-    __slots__ = ("event", "aside", "due", "out", "refused", "broken", "probe_at")
+    __slots__ = ("event", "aside", "due", "out", "refused", "broken", "status", "probe_at")
 
     def __init__(self, event: Logged, aside: bool = False, due: int = 0, refused: int = 0) -> None:
         self.event, self.aside, self.due, self.refused = event, aside, due, refused
         self.out = False
-        self.broken = 0  # answers of 5xx
+        self.broken = self.status = 0  # how many answers of 5xx, and the last of them
         self.probe_at = 0  # at so many the next event is tried; 0 if it was not set yet
 
     @property
