@@ -51,7 +51,9 @@ EXAMPLE = {
     "parked": 0,
 }
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDAAECAwQFBgc="
-WebhookId = Annotated[str, Meta(max_length=64, examples=["wh_k3v7mq2xw5tn4bzr6jyd"])]
+WebhookId = Annotated[
+    str, Meta(max_length=64, description="A webhook's id", examples=["wh_k3v7mq2xw5tn4bzr6jyd"])
+]
 
 webhooks = Routes("webhooks", cli_group="webhooks")
 webhooks.cli.help = "See to the webhooks."
@@ -199,7 +201,7 @@ def enable(id: WebhookId, write: Write) -> WebhookWritten:
     "/webhooks/<id>/rotate",
     scope=SCOPE,
     errors=[errors.WEBHOOK_NOT_FOUND],
-    examples={"answer": {"action": "webhook.rotate", "webhook": EXAMPLE, "secret": SECRET}},
+    examples={"body": {}, "answer": {"action": "webhook.rotate", "webhook": EXAMPLE, "secret": SECRET}},
 )
 def rotate(id: WebhookId, body: RotateBody, write: Write) -> WebhookRotated:
     """Make a new secret, shown once; for 24 hours deliveries are signed with the one before it too."""
