@@ -29,7 +29,6 @@ _HOME = {
     "PUBLIC": "auth",
     "Query": "routes",
     "Refused": "central",
-    "Rendered": "writes",
     "Routes": "routes",
     "Shard": "shard",
     "ShardApp": "app",
@@ -167,7 +166,6 @@ if TYPE_CHECKING:
     from .shard import VERSION as VERSION
     from .shard import Shard as Shard
     from .store import Model as Model
-    from .writes import Rendered as Rendered
     from .writes import Write as Write
 
 

@@ -40,6 +40,7 @@ VERSION = version("shardapi")
 ALIVE_SECONDS = 5.0
 HOUSEKEEPING_SECONDS = 60.0
 S = TypeVar("S")
+A = TypeVar("A", bound=Answer)
 
 
 class Shard:
@@ -99,8 +100,14 @@ class Shard:
         found: S = self.plugins.settings[kind]
         return found
 
-    def snapshot(self, name: str, make: Callable[[], Answer]) -> bytes:
-        """An answer about live state as bytes, made anew only when the guild or who is connected has changed."""
+    def snapshot(self, name: str, make: Callable[[], A]) -> A:
+        """An answer about live state, made anew only when the guild or who is connected has changed.
+
+        For a view to return as it is: what comes is the answer as it goes over the wire.
+        """
+        return self._snapshot(name, make)  # type: ignore[return-value]
+
+    def _snapshot(self, name: str, make: Callable[[], Answer]) -> bytes:
         kept = self._snapshots.get(name)
         if kept is not None and kept[0] is self.writer.guild and kept[1] == self.presence.version:
             return kept[2]

@@ -84,9 +84,10 @@ class Write:
 
     def submit(
         self, commands: Sequence[Command], answer: Callable[[Outcome], W], *, atomic: bool = True
-    ) -> W | Rendered:
+    ) -> W:
         """Make commands true; `answer` is called in their transaction and what it returns is kept with it.
 
+        Hand what this returns to the caller as it is: of a write that was made it is the answer as it was kept.
         Raises central.Refused, which is the first refusal, when atomic.
         """
         if_match = self._matches if self._if_match is not None else None
@@ -94,13 +95,13 @@ class Write:
         if self.dry_run:
             outcome = central.preview(commands, atomic=atomic, if_match=if_match)
             return self._dry(answer(outcome), outcome.changed, self.shard.guild.version)
-        rendered: W | Rendered = central.submit(
+        kept: W = central.submit(
             commands,
             atomic=atomic,
             if_match=if_match,
             record=lambda outcome: self._record(answer(outcome), outcome.changed, outcome.version),
         )
-        return rendered
+        return kept
 
     def store(
         self,
@@ -109,7 +110,7 @@ class Write:
         *,
         events: Callable[[T], Iterable[Event]] = lambda result: (),
         tag: Callable[[], str] | None = None,
-    ) -> W | Rendered:
+    ) -> W:
         """Write rows that are no command; a dry run does it all and takes it back.
 
         `work` runs in the transaction and raises ApiError to refuse; of its result `answer` makes what is
@@ -135,10 +136,10 @@ class Write:
             return events(result) if made[0].changed else ()
 
         try:
-            rendered: Rendered = self.shard.writer.write(checked, record, tell)
+            kept: W = self.shard.writer.write(checked, record, tell)
         except Rehearsed as done:
             return self._dry(made[0], done.answer.changed, done.answer.version)
-        return rendered
+        return kept
 
     def config_changed(self, action: str, uid: str = "", preset: str = "") -> Event:
         """The event of a write beside the config, which leaves its version as it is; made in the transaction."""
@@ -159,7 +160,7 @@ class Write:
         commands: Sequence[Command] = (),
         rows: Callable[[], None] = lambda: None,
         events: Callable[[W], Iterable[Event]] = lambda answer: (),
-    ) -> W | Rendered:
+    ) -> W:
         """Do what lies outside the store, at most once, and keep what came of it.
 
         `answer` says what is planned. It is on disk, with `rows`, before `effect` runs and puts what came of it
@@ -189,7 +190,7 @@ class Write:
             raise
         done = Rendered(ENCODE(answer))
         self._keep(begun, done.body, list(events(answer)))
-        return done
+        return done  # type: ignore[return-value]  # as a view may
 
     def _keep(self, begun: Effect, body: bytes, events: Sequence[Event]) -> None:
         """Keep what came of an effect; while the store cannot write, a repeat of it counts as running."""

@@ -16,7 +16,6 @@ from shardapi import (
     Follower,
     Key,
     Logged,
-    Rendered,
     Shard,
     ShardApp,
     Write,
@@ -26,7 +25,7 @@ from shardapi import (
 from shardapi.config import Config
 
 RECORD = Path(__file__).with_name("public.txt")
-MADE_BY_THE_CORE = (Call, Follower, Key, Logged, Rendered, Shard, ShardApp, Write)  # whose makers may change
+MADE_BY_THE_CORE = (Call, Follower, Key, Logged, Shard, ShardApp, Write)  # whose makers may change
 
 
 def own_names(module: str) -> list[str]:

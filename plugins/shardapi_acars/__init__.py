@@ -125,9 +125,7 @@ def send(body: AlertBody, write: Write, shard: Shard, call: Call) -> AlertSent:
     window = None if write.dry_run else limit.spend(write.by)
     try:
         commands = [SendAlert(by=write.by)]
-        return write.perform(  # type: ignore[return-value]
-            _planned(alert, presence.clients), broadcast, commands=commands, events=told
-        )
+        return write.perform(_planned(alert, presence.clients), broadcast, commands=commands, events=told)
     finally:
         if window is not None:
             if not sent:

@@ -180,7 +180,7 @@ def remove(uid: PathUid, write: Write, shard: Shard) -> EntryRemoved:
         if not catalogue.remove(shard.guild_id, uid, clock.now()):
             raise _no_entry(uid, shard)
 
-    return write.store(  # type: ignore[return-value]
+    return write.store(
         work,
         lambda _: EntryRemoved(action="archive.remove", changed=True, uid=uid, deleted=True),
         events=lambda _: [write.config_changed("archive.remove", uid)],
@@ -230,7 +230,7 @@ def restore(uid: PathUid, body: RestoreBody, write: Write, shard: Shard) -> NetR
         relays=body.relays,
         by=write.by,
     )
-    return write.submit([command], restored)  # type: ignore[return-value]
+    return write.submit([command], restored)
 
 
 class Kept(NamedTuple):
@@ -253,7 +253,7 @@ def _keep(uid: str, body: EntryChanges, write: Write, shard: Shard, create: bool
         catalogue.save(guild_id, [entry], now)
         return Kept(entry, created=old is None, changed=True)
 
-    return write.store(  # type: ignore[return-value]
+    return write.store(
         work,
         lambda kept: EntryWritten(
             action="created" if kept.created else "updated", changed=kept.changed, entry=kept.entry

@@ -197,7 +197,7 @@ def assign(body: AssignBody, write: Write, shard: Shard) -> Assigned:
         )
 
     command = kind(uid=uid, slot=slot, user_id=body.user_id, by=write.by)
-    return write.submit([command], answer)  # type: ignore[return-value]
+    return write.submit([command], answer)
 
 
 @assignments.post(
@@ -231,7 +231,7 @@ def assign_for_a_while(body: TemporaryBody, write: Write) -> TemporarilyAssigned
         )
 
     command = Assign(uid=uid, slot=slot, user_id=body.user_id, until=until, by=write.by)
-    return write.submit([command], answer)  # type: ignore[return-value]
+    return write.submit([command], answer)
 
 
 @assignments.post(
@@ -261,7 +261,7 @@ def assign_many(body: BulkBody, write: Write) -> BulkWritten:
         return _bulk(items, _results(items, outcome.results))
 
     try:
-        return write.submit(commands, answer, atomic=body.atomic)  # type: ignore[return-value]
+        return write.submit(commands, answer, atomic=body.atomic)
     except Refused as refused:
         results = [replace(one, changed=False) for one in _results(items, refused.results)]
         failed = sum(not one.ok for one in results)

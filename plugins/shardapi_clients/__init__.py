@@ -76,7 +76,7 @@ def disconnect(body: DisconnectBody, write: Write, shard: Shard) -> Disconnected
         data = ClientDisconnected(user_id=body.user_id, key_id=write.by, disconnected=answer.disconnected)
         return [Event("client.disconnected", data, "", clock.now())]
 
-    return write.perform(answer, hang_up, rows=block, events=told)  # type: ignore[return-value]
+    return write.perform(answer, hang_up, rows=block, events=told)
 
 
 @hookimpl

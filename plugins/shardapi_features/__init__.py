@@ -53,7 +53,7 @@ def change(body: FeaturesBody, write: Write) -> FeaturesWritten:
             action="features.set", features=FeatureFlags.of(guild), public_net=guild.public_net
         )
 
-    return write.submit([SetFeatures(changes=body.features, by=write.by)], answer)  # type: ignore[return-value]
+    return write.submit([SetFeatures(changes=body.features, by=write.by)], answer)
 
 
 @hookimpl

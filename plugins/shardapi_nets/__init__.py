@@ -68,7 +68,7 @@ class NetRemoved(Written, kw_only=True):
 def create(body: CreateBody, write: Write) -> NetWritten:
     """Create a net in the slot that was freed longest ago; answers its slot and its persistent uid."""
     command = CreateNet(uid=write.mint(), name=clean_name(body.name), by=write.by)
-    return write.submit([command], lambda outcome: _written("net.create", outcome))  # type: ignore[return-value]
+    return write.submit([command], lambda outcome: _written("net.create", outcome))
 
 
 @nets.post(
@@ -84,7 +84,7 @@ def rename(body: RenameBody, write: Write) -> NetWritten:
     """Rename an active net."""
     uid, slot = body.named()
     command = RenameNet(uid=uid, slot=slot, name=clean_name(body.name), by=write.by)
-    return write.submit([command], lambda outcome: _written("net.rename", outcome))  # type: ignore[return-value]
+    return write.submit([command], lambda outcome: _written("net.rename", outcome))
 
 
 @nets.delete(
@@ -127,14 +127,14 @@ def _remove(uid: str, slot: int, write: Write, shard: Shard) -> NetRemoved:
         return NetRemoved(action="net.remove", net_id=net.slot, net_uid=net.uid, archived=True, entry=entry)
 
     try:
-        return write.submit([RemoveNet(uid=uid, slot=slot, by=write.by)], removed)  # type: ignore[return-value]
+        return write.submit([RemoveNet(uid=uid, slot=slot, by=write.by)], removed)
     except ApiError as error:
         if error.kind is not errors.NET_NOT_FOUND or not uid or slot:
             raise
         entry = shard.store.read(lambda: catalogue.find(shard.guild_id, uid))
         if entry is None:
             raise
-    return write.submit(  # type: ignore[return-value]
+    return write.submit(
         [], lambda _: NetRemoved(action="net.remove", net_uid=uid, archived=True, entry=entry)
     )
 

@@ -28,7 +28,7 @@ def set_open(body: OperationBody, write: Write) -> OperationWritten:
     def answer(outcome: Outcome) -> OperationWritten:
         return OperationWritten(action="operation.set", open=body.open)
 
-    return write.submit([SetOperation(open=body.open, by=write.by)], answer)  # type: ignore[return-value]
+    return write.submit([SetOperation(open=body.open, by=write.by)], answer)
 
 
 @hookimpl

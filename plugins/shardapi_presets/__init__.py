@@ -29,7 +29,6 @@ from shardapi.body import decode
 from shardapi.central import Outcome, Refused
 from shardapi.errors import ApiError
 from shardapi.fields import clean_name
-from shardapi.writes import Rendered
 
 from . import models
 from .bodies import ApplyBody, PresetBody
@@ -136,7 +135,7 @@ def save(body: PresetBody, write: Write, shard: Shard, key: Key, call: Call) -> 
         return PresetSaved(action="preset.save", changed=changed, preset=_raw(document)[0])
 
     told = "preset.save"
-    return write.store(  # type: ignore[return-value]
+    return write.store(
         work, answer, events=lambda _: [write.config_changed(told, preset=name)], tag=_tag(shard)
     )
 
@@ -165,7 +164,7 @@ def delete(name: NameInPath, write: Write, shard: Shard, call: Call) -> PresetRe
                 return one
         raise _unknown(names[0], models.closest(guild, names[0]))
 
-    return write.store(  # type: ignore[return-value]
+    return write.store(
         work,
         lambda gone: PresetRemoved(action="preset.remove", changed=True, name=gone),
         events=lambda gone: [write.config_changed("preset.remove", preset=gone)],
@@ -186,13 +185,13 @@ def apply(name: NameInPath, body: ApplyBody, write: Write, shard: Shard, key: Ke
         for scope in plan.scopes():
             key.need(scope)
         try:
-            return _apply(plan, body, write, shard)  # type: ignore[return-value]
+            return _apply(plan, body, write, shard)
         except Moved as error:
             last = error
     raise last
 
 
-def _apply(plan: Plan, body: ApplyBody, write: Write, shard: Shard) -> PresetApplied | Rendered:
+def _apply(plan: Plan, body: ApplyBody, write: Write, shard: Shard) -> PresetApplied:
     def answer(outcome: Outcome) -> PresetApplied:
         taken = Taken(plan.kept, outcome.commands, outcome.results)
         if not write.dry_run:

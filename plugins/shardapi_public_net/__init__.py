@@ -105,7 +105,7 @@ def _set(action: Action, write: Write, body: ShowBody | None = None) -> PublicNe
         )
 
     command = SetPublicNet(action=action, changes=changes, by=write.by)
-    return write.submit([command], answer)  # type: ignore[return-value]
+    return write.submit([command], answer)
 
 
 @hookimpl

@@ -39,7 +39,7 @@ def read(shard: Shard, key: Key) -> RosterAnswer:
     """Connected operators with their nets, transport, transmit state and connected time."""
     with_roles = ROLES in key.scopes
     name = "roster with roles" if with_roles else "roster"
-    return shard.snapshot(name, lambda: _roster(shard, with_roles))  # type: ignore[return-value]
+    return shard.snapshot(name, lambda: _roster(shard, with_roles))
 
 
 def _roster(shard: Shard, with_roles: bool) -> RosterAnswer:

@@ -114,7 +114,7 @@ def replace(body: RulesBody, write: Write) -> RulesWritten:
     def answer(outcome: Outcome) -> RulesWritten:
         return RulesWritten(action="rules.set", rules=_shown(outcome.guild))
 
-    return write.submit([SetRules(rules=named, slots=slots, by=write.by)], answer)  # type: ignore[return-value]
+    return write.submit([SetRules(rules=named, slots=slots, by=write.by)], answer)
 
 
 def _shown(guild: Guild) -> list[RuleShown]:

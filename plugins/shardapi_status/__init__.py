@@ -54,7 +54,7 @@ class StatusAnswer(Answer, kw_only=True):
 @status.get("/status", scope="read:status")
 def read(shard: Shard) -> StatusAnswer:
     """Guild, operation state, features, Public Net, nets, occupancy and who transmits."""
-    return shard.snapshot("status", lambda: _status(shard))  # type: ignore[return-value]
+    return shard.snapshot("status", lambda: _status(shard))
 
 
 def _status(shard: Shard) -> StatusAnswer:

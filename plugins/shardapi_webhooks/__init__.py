@@ -97,7 +97,7 @@ def create(body: WebhookBody, write: Write) -> SecretShown:
         ),
     )
     registry.outbox.wake()
-    return answer  # type: ignore[return-value]
+    return answer
 
 
 @webhooks.delete(
@@ -118,7 +118,7 @@ def remove(id: WebhookId, write: Write) -> WebhookRemoved:
         work, lambda _: WebhookRemoved(action="webhook.remove", changed=True, id=id, deleted=True)
     )
     registry.outbox.wake()
-    return answer  # type: ignore[return-value]
+    return answer
 
 
 @webhooks.get(
@@ -165,7 +165,7 @@ def test(id: WebhookId, write: Write, shard: Shard) -> WebhookTested:
         answer.duration_ms, answer.error = result.ms, result.error
 
     planned = WebhookTested(action="webhook.test", id=id, delivered=False, status=0, duration_ms=0, error="")
-    return write.perform(planned, deliver)  # type: ignore[return-value]
+    return write.perform(planned, deliver)
 
 
 @webhooks.post(
@@ -194,7 +194,7 @@ def enable(id: WebhookId, write: Write) -> WebhookWritten:
     if not write.dry_run:
         registry.outbox.wake()
         registry.outbox.try_now(id)
-    return answer  # type: ignore[return-value]
+    return answer
 
 
 @webhooks.post(
@@ -221,7 +221,7 @@ def rotate(id: WebhookId, body: RotateBody, write: Write) -> WebhookRotated:
 
     rotated = write.store(lambda: registry.rotate(id, secret), answer)
     registry.outbox.wake()
-    return rotated  # type: ignore[return-value]
+    return rotated
 
 
 @webhooks.post(
@@ -249,7 +249,7 @@ def replay(id: WebhookId, body: ReplayBody, write: Write) -> WebhookReplayed:
 
     replayed = write.store(lambda: registry.replay(id, body.since), answer)
     registry.outbox.wake()
-    return replayed  # type: ignore[return-value]
+    return replayed
 
 
 @hookimpl
