@@ -1,0 +1,263 @@
+"""One attempt: what a receiver answers, how much of it is read, and when the connection is kept."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gevent
+import pytest
+from gevent import socket
+from gevent.server import StreamServer
+
+from shardapi.outbox.answer import MOST_BYTES
+from shardapi.outbox.line import Line, Result
+from shardapi.outbox.target import Gate, Target
+
+GATE = Gate(["127.0.0.0/8"])
+
+Serve = Callable[[socket.socket, int], None]
+
+
+@contextmanager
+def serving(serve: Serve) -> Iterator[tuple[Line, list[bytes]]]:
+    """A line to a server that runs `serve` for each connection, with its number; and what it has read."""
+    read: list[bytes] = []
+
+    def handle(connection: socket.socket, address: Any) -> None:
+        number = len(read)
+        read.append(b"")
+        recv = connection.recv
+
+        class Noting:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(connection, name)
+
+            def recv(self, size: int) -> bytes:
+                data: bytes = recv(size)
+                read[number] += data
+                return data
+
+        serve(Noting(), number)  # type: ignore[arg-type]
+
+    server = StreamServer(("127.0.0.1", 0), handle)
+    server.start()
+    line = Line(Target("http", "127.0.0.1", server.server_port, "/hook?x=1"), GATE, "agent/1")
+    try:
+        yield line, read
+    finally:
+        line.close()
+        server.stop()
+
+
+def request(connection: socket.socket) -> bytes:
+    """One whole request."""
+    data = b""
+    while not data.endswith(b"\r\n\r\nbody"):
+        more = connection.recv(65536)
+        if not more:
+            return b""
+        data += more
+    return data
+
+
+def post(line: Line, seconds: float = 5.0) -> Result:
+    """One attempt."""
+    return line.post(b"webhook-id: 1\r\n", b"body", seconds)
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "kept"),
+    [
+        (OK, 200, True),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", 204, True),
+        (b"HTTP/1.1 204\r\n\r\n", 204, True),
+        (b"HTTP/1.1 200 OK\r\nconTENT-lenGTH:0\r\n\r\n", 200, True),
+        (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", 200, True),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, 200, True),
+        (b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK, 200, True),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", 200, True),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 200, True),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\nok\r\n0\r\nX: y\r\n\r\n",
+            200,
+            False,
+        ),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 200, False),
+        (b"HTTP/1.1 200 OK\r\nConnection: Close\r\nContent-Length: 0\r\n\r\n", 200, False),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", 200, False),
+        (b"HTTP/1.1 200 OK\r\n\r\nuntil the end", 200, False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more", 200, False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", 200, False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + bytes(MOST_BYTES), 200, False),
+        (b"HTTP/1.1 307 Go\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", 307, True),
+        (b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n", 503, True),
+        (b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n", 999, True),
+    ],
+)
+def test_an_answer_is_understood_and_its_connection_kept_if_it_can_be(
+    answer: bytes, status: int, kept: bool
+) -> None:
+    def serve(connection: socket.socket, number: int) -> None:
+        while request(connection):
+            connection.sendall(answer)
+
+    with serving(serve) as (line, read):
+        for _ in range(2):
+            result = post(line)
+            assert (result.status, result.taken) == (status, 200 <= status < 300)
+        assert result.retry_after == ("7" if status == 503 else "")
+        assert len(read) == (1 if kept else 2)
+
+
+@pytest.mark.parametrize("piece", [1, 7])
+def test_an_answer_in_pieces_is_an_answer(piece: int) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+
+    def serve(connection: socket.socket, number: int) -> None:
+        while request(connection):
+            for start in range(0, len(answer), piece):
+                connection.sendall(answer[start : start + piece])
+                gevent.sleep(0)
+
+    with serving(serve) as (line, read):
+        assert [post(line).status for _ in range(3)] == [200] * 3
+        assert len(read) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (b"", "closed"),
+        (b"HTTP/1.1", "malformed_answer"),
+        (b"HTTP/1.1 200 OK\r\nX: y\r\n", "malformed_answer"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "malformed_answer"),
+        (b"HTTP/2 200\r\n\r\n", "malformed_answer"),
+        (b"HTTP/1.1 20 OK\r\n\r\n", "malformed_answer"),
+        (b"HTTP/1.1 2000 OK\r\n\r\n", "malformed_answer"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000 + b"\r\n", "malformed_answer"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 4000, "malformed_answer"),
+    ],
+)
+def test_what_is_no_answer_is_named(answer: bytes, error: str) -> None:
+    def serve(connection: socket.socket, number: int) -> None:
+        request(connection)
+        connection.sendall(answer)
+
+    with serving(serve) as (line, _):
+        assert post(line)[:2] == (0, error)
+
+
+def test_a_request_is_what_a_receiver_expects() -> None:
+    def serve(connection: socket.socket, number: int) -> None:
+        request(connection)
+        connection.sendall(OK)
+
+    with serving(serve) as (line, read):
+        post(line)
+        lines = read[0].split(b"\r\n")
+        assert lines[0] == b"POST /hook?x=1 HTTP/1.1"
+        assert f"Host: 127.0.0.1:{line.target.port}".encode() in lines
+        assert {b"User-Agent: agent/1", b"webhook-id: 1", b"Content-Length: 4"} <= set(lines)
+
+
+def test_a_connection_that_was_closed_while_it_rested_costs_no_failure() -> None:
+    def serve(connection: socket.socket, number: int) -> None:
+        request(connection)
+        connection.sendall(OK)
+
+    with serving(serve) as (line, read):
+        assert [post(line).status for _ in range(3)] == [200] * 3
+        assert len(read) == 3
+
+
+def test_a_connection_that_ends_on_every_request_is_a_failure() -> None:
+    def serve(connection: socket.socket, number: int) -> None:
+        request(connection)
+
+    with serving(serve) as (line, read):
+        assert post(line)[:2] == (0, "closed")
+        assert len(read) == 1
+
+
+def silent(connection: socket.socket, number: int) -> None:
+    """Nothing at all."""
+    gevent.sleep(30)
+
+
+def dripping(connection: socket.socket, number: int) -> None:
+    """A head that never ends."""
+    for byte in b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1000:
+        connection.sendall(bytes([byte]))
+        gevent.sleep(0.01)
+
+
+@pytest.mark.parametrize("serve", [silent, dripping])
+def test_an_attempt_is_over_in_its_time(serve: Serve) -> None:
+    with serving(serve) as (line, _):
+        began = time.monotonic()
+        assert post(line, 0.3)[:2] == (0, "timeout")
+        assert 0.25 < time.monotonic() - began < 2
+
+
+def test_a_connection_that_nobody_accepts_is_over_in_its_time() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        line = Line(Target("http", "127.0.0.1", listener.getsockname()[1], "/"), GATE, "a")
+        began = time.monotonic()
+        assert post(line, 0.3)[:2] == (0, "timeout")
+        assert time.monotonic() - began < 2
+        for filler in fillers:
+            filler.close()
+
+
+def test_a_receiver_that_has_answered_has_answered_however_its_body_goes_on() -> None:
+    def serve(connection: socket.socket, number: int) -> None:
+        request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        gevent.sleep(30)
+
+    with serving(serve) as (line, _):
+        assert post(line).status == 200
+
+
+def test_at_most_64_kib_of_an_answer_are_read() -> None:
+    sent = [0]
+
+    def serve(connection: socket.socket, number: int) -> None:
+        request(connection)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        try:
+            while True:
+                sent[0] += connection.send(b"1000\r\n" + bytes(4096) + b"\r\n")
+        except OSError:
+            pass
+
+    with serving(serve) as (line, _):
+        assert post(line).status == 200
+        gevent.sleep(0.1)
+        before = sent[0]
+        gevent.sleep(0.1)
+        assert sent[0] == before  # it was cut off
+    assert sent[0] < 8 * 1024 * 1024
+
+
+def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+
+    def serve(connection: socket.socket, number: int) -> None:
+        request(connection)
+        connection.sendall(OK)
+
+    with serving(serve) as (line, _):
+        assert post(line).status == 200
