@@ -10,6 +10,7 @@ import pluggy
 
 from . import folder, hookspecs
 from .auth import PUBLIC, SCOPES
+from .cli import COMMANDS
 from .config import Config, describe
 from .errors import ErrorCode
 from .events import EventType
@@ -215,7 +216,7 @@ class Plugins:
             group = routes.cli_group
             names = list(routes.cli.commands) if group is None else [_group_name(routes)]
         for name in names:
-            other = self.commands.get(name) or _our_command(name)
+            other = CORE if name in COMMANDS else self.commands.get(name)
             if other:
                 raise PluginError(plugin, f"the command {name} is taken by {other}")
             self.commands[name] = plugin
@@ -235,9 +236,3 @@ class Plugins:
 
 def _group_name(routes: Routes) -> str:
     return routes.cli_group if isinstance(routes.cli_group, str) else routes.name
-
-
-def _our_command(name: str) -> str:
-    from .cli import main  # which knows of plugins
-
-    return "shardapi" if name in main.commands else ""

@@ -92,6 +92,11 @@ def when_ready(server: Any) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
 
 
+def pre_fork(server: Any, worker: Any) -> None:
+    """Keep the collector from touching what the worker shares with the master."""
+    gc.freeze()
+
+
 def application() -> "ShardApp":
     """The application, made in the worker; what an owner can mend is told in one line."""
     before = gc.get_threshold()

@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 from terminal import SHARDAPI, Terminal
 
 from shardapi.auth import BUNDLES, SCOPES, well_formed
-from shardapi.cli import main
+from shardapi.cli import COMMANDS, main
 from shardapi.testing import Operator, Server
 
 Invoke = Callable[..., Result]
@@ -445,3 +445,10 @@ def test_the_first_start_on_a_terminal_shows_one_key_and_a_ready_curl(data_dir: 
         terminal.until(r"listens on (\S+)\n")
         assert terminal.end(signal.SIGTERM) == 0
         assert "scok_" not in terminal.said and "no key yet" not in terminal.said
+
+
+def test_the_names_of_our_own_commands_are_known_without_loading_them() -> None:
+    assert set(COMMANDS) == set(main.commands)
+    loaded = "import sys, shardapi.cli.options; print(*(name for name in sys.modules if '.cli.' in name))"
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert "shardapi.cli.options" in done.stdout and "program" not in done.stdout
