@@ -48,7 +48,7 @@ class Crew:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
     """A disk of a few hundred KB."""
-    with Disk(tmp_path / "disk", "800k") as disk:
+    with Disk(tmp_path / "disk", "1600k") as disk:
         yield disk
 
 
