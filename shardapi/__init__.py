@@ -71,7 +71,7 @@ PARTS = {
     "presence": ("Identity", "Message", "OperatorConfig", "User", "refusal"),
     "routes": ("API_PREFIX",),
     "store": ("database", "many", "one", "rows"),
-    "testing": ("Operator", "Server"),
+    "testing": ("Operator", "Server", "client_of"),
     "timings": ("BOUNDS_MS",),
     "tokens": ("BadToken", "ExpiredToken", "LEEWAY_SECONDS"),
     "worker": ("Taken", "date", "take", "takeable", "vital"),
