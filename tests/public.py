@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+import typing
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -136,10 +137,23 @@ def _taken_apart(line: str) -> tuple[str, list[str], str]:
 
 
 def _signature(thing: Any) -> str:
+    """How it is called; bounds and descriptions of the types are left out."""
     try:
-        return re.sub(r"<function (\S+) at 0x\w+>", r"<\1>", str(inspect.signature(thing)))
+        signature = inspect.signature(thing)
     except ValueError:
         return "(…)"
+    hints = {**_hints(getattr(thing, "__init__", None)), **_hints(thing)}
+    plain = [
+        one.replace(annotation=hints.get(one.name, one.annotation)) for one in signature.parameters.values()
+    ]
+    return re.sub(r"<function (\S+) at 0x\w+>", r"<\1>", str(signature.replace(parameters=plain)))
+
+
+def _hints(thing: Any) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(thing)
+    except (NameError, TypeError):
+        return {}  # it names what only the type checker imports
 
 
 def record(shard: Shard) -> list[str]:
