@@ -37,8 +37,14 @@ Answering = Callable[[Delivery], int | Says]
 class Receiver:
     """A receiver on a port that the kernel picks; `answers` says what, a status or (status, headers, body)."""
 
-    def __init__(self, answers: Answering = lambda delivery: 204, port: int = 0) -> None:
-        self.answers, self.got = answers, list[Delivery]()
+    def __init__(
+        self,
+        answers: Answering = lambda delivery: 204,
+        port: int = 0,
+        got: list[Delivery] | None = None,
+    ) -> None:
+        self.answers = answers
+        self.got: list[Delivery] = [] if got is None else got
         self._news = threading.Condition()
         self._open: set[socket.socket] = set()
         receiver = self

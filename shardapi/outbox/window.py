@@ -48,7 +48,7 @@ class Window:
     @property
     def full(self) -> bool:
         """Whether too much is done out of turn: the oldest has to be done first."""
-        return len(self._done) >= MOST_AHEAD
+        return len(self._done) + len(self._out) >= MOST_AHEAD
 
     def fill(self, wanted: int, gap: Callable[[], None]) -> None:
         """Read on until so many are ahead, or the log has no more; `gap` is called where it has lost some."""
