@@ -11,9 +11,10 @@ from .events import CORE_EVENTS, GAP, Event, Gap, PttStart, PttStop, UserJoined,
 from .listeners import Listeners
 from .models import Cursor, to_json
 from .store import Store, many, one, rows
+from .weight import Weight
 
 PAGE = 500
-HELD_HOURS, HELD_COUNT = 120, 1_000_000  # what a held cursor keeps at most
+HELD_HOURS, HELD_COUNT, HELD_BYTES = 120, 1_000_000, 512 * 1024 * 1024  # what a held cursor keeps at most
 
 
 class Logged(msgspec.Struct, frozen=True, gc=False):
@@ -46,6 +47,7 @@ class EventLog:
         self.open: dict[tuple[str, ...], int] = {}
         self.holding: set[str] = set()  # the held cursors of what runs here
         self._news = gevent.event.Event()
+        self._weight = Weight(self)
         store.execute(self._read)
 
     def _read(self) -> None:
@@ -167,6 +169,8 @@ class EventLog:
 
     def prune(self, keep_hours: int, keep_count: int) -> Callable[[], None]:
         """What to run on the writing connection to forget old events; held cursors keep theirs, within bounds."""
+        if self.holding:
+            self._weight.measure()
 
         def forget() -> None:
             cutoff = self._behind(keep_hours, keep_count)
@@ -174,7 +178,8 @@ class EventLog:
             # The cursor of a plugin that is off holds nothing.
             held = [number for name, number in cursors if name in self.holding]
             if held:
-                cutoff = max(min(cutoff, *held), self._behind(HELD_HOURS, HELD_COUNT))
+                bound = max(self._behind(HELD_HOURS, HELD_COUNT), self._weight.cutoff(HELD_BYTES))
+                cutoff = min(cutoff, max(min(held), bound))
             if not cutoff:
                 return
             many(

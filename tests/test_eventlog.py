@@ -6,7 +6,7 @@ from collections.abc import Callable
 import gevent
 import pytest
 
-from shardapi import ShardApp, clock
+from shardapi import ShardApp, clock, eventlog, weight
 from shardapi.eventlog import EventLog, left_open
 from shardapi.events import Event, OperationChanged, PttStart, UserJoined, UserLeft
 from shardapi.store import rows
@@ -271,6 +271,38 @@ def test_a_held_cursor_keeps_five_days_and_no_more(
     prune(1, 1)
     assert [one.number for one in log.page(0, 2**62)] == kept
     assert follower.missed
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Held cursors keep 2,000 bytes, which are weighed in stretches of ten numbers."""
+    monkeypatch.setattr(eventlog, "HELD_BYTES", 2000)
+    monkeypatch.setattr(weight, "STRETCH", 10)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_held_cursor_keeps_no_more_than_so_many_bytes(
+    log: EventLog, append: Callable[..., list[int]], prune: Callable[[int, int], None]
+) -> None:
+    follower = log.follow("webhook", hold=True)
+    append(30, at=clock.now() - 100 * HOUR)
+    for _ in range(3):  # each is weighed by itself
+        append(30, at=clock.now() - 100 * HOUR)
+        prune(1, 1)
+    kept = log.page(0, 2**62)
+    assert follower.missed
+    assert kept[-1].number == 120
+    assert 10 <= len(kept) <= 2000 // weight.ROW_BYTES
+
+
+@pytest.mark.usefixtures("small")
+def test_what_everyone_may_read_is_kept_whatever_it_weighs(
+    log: EventLog, append: Callable[..., list[int]], prune: Callable[[int, int], None]
+) -> None:
+    log.follow("webhook", hold=True)
+    numbers = append(90)
+    prune(24, 80)
+    assert [one.number for one in log.page(0, 2**62)] == numbers[-80:]
 
 
 def test_an_event_logged_while_the_clock_was_behind_takes_no_fresh_one_with_it(
