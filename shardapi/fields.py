@@ -24,7 +24,7 @@ Name = Annotated[
     Meta(
         pattern=rf"^\s*[^\s{CONTROLS}]([^{CONTROLS}]{{0,62}}[^\s{CONTROLS}])?\s*$",
         description="1 to 64 characters after trimming, none of them a control character; not . or ..",
-        extra_json_schema={"not": {"enum": [".", ".."]}},
+        extra_json_schema={"not": {"pattern": r"^\s*\.{1,2}\s*$"}},
         examples=["Strike Net"],
     ),
 ]
