@@ -212,6 +212,7 @@ class Operator:
             url.replace("http", "ws", 1) + "/ws",
             additional_headers={"Authorization": f"Bearer {token}"},
             proxy=None,
+            max_queue=None,  # else one that does not read is no longer heard to answer, and leaves late
         ).__enter__()  # from 17.1 on it warns of a connection that is used without
 
     def send(self, **message: Any) -> None:
