@@ -121,7 +121,8 @@ class Write:
         made: list[W] = []
 
         def checked() -> T:
-            self._check(config_version(self.shard.guild_id) if tag is None else tag())
+            if self._if_match is not None:
+                self._check(config_version(self.shard.guild_id) if tag is None else tag())
             return work()
 
         def record(result: T) -> Rendered:
