@@ -1,5 +1,6 @@
 """Where deliveries may go: a URL is resolved, each of its addresses judged, and the judged one connected to."""
 
+import re
 import socket
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -22,17 +23,16 @@ Resolve = Callable[[str, int], list[str]]
 PORTS = {"http": 80, "https": 443}
 MOST_URL = 2048
 RESOLVERS = 64  # look-ups at once: a name server that is dead holds each for many seconds
+NAME = re.compile(r"[A-Za-z0-9._-]+")
 IN_TARGET = "%/:=&?~+!$,;'@()*[]"  # what a path and query may hold as they are
 
 # Not the public internet, though `is_global` says so of them or of the address they stand for.
 NOT_PUBLIC = [
     ip_network(text)
-    for text in (
-        *("192.0.0.0/24", "192.88.99.0/24", "224.0.0.0/4", "::/96", "64:ff9b::/96", "64:ff9b:1::/48"),
-        *("2001::/23", "2002::/16", "3fff::/20", "5f00::/16", "fec0::/10", "ff00::/8"),
-    )
+    for text in ("192.0.0.0/24", "192.88.99.0/24", "224.0.0.0/4", "2001::/23", "2002::/16", "3fff::/20")
 ]
-TRANSLATED = [ip_network(text) for text in ("::/96", "64:ff9b::/96", "64:ff9b:1::/48")]
+UNICAST = ip_network("2000::/3")  # all of IPv6 that is given out
+TRANSLATED = [ip_network(text) for text in ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")]
 # Where clouds keep their machines' credentials; nobody means these.
 METADATA = [
     ip_network(text)
@@ -102,9 +102,12 @@ def _parse(url: str) -> Target:
 
 def _ascii(host: str) -> str:
     try:
-        return host.encode("idna").decode("ascii")
+        name = host.encode("idna").decode("ascii")
     except UnicodeError:
-        raise ValueError(f"{host[:64]} is no host name.") from None
+        name = ""
+    if not NAME.fullmatch(name):
+        raise ValueError(f"{host[:64]} is no host name.")
+    return name
 
 
 def invalid(why: str, hint: str = "") -> ApiError:
@@ -155,7 +158,8 @@ class Gate:
             return f"{address} is where a cloud keeps credentials"
         if any(plain in network for network in self.allowed):
             return ""
-        if not plain.is_global or any(plain in network for network in NOT_PUBLIC):
+        given_out = plain.version == 4 or plain in UNICAST
+        if not (given_out and plain.is_global) or any(plain in network for network in NOT_PUBLIC):
             return f"{address} is not an address of the public internet"
         return ""
 
