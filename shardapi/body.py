@@ -16,10 +16,12 @@ from .errors import (
     ApiError,
     FieldError,
 )
+from .wording import placed
 
 MOST_BYTES = 512 * 1024
 SECONDS = 10.0
 MOST_TO_LOOK_AT_TWICE = 64 * 1024
+NUMBER_FOR_TEXT = ("Expected `str`, got `int`", "Expected `str | null`, got `int`")
 
 
 def read(environ: dict[str, Any]) -> bytes:
@@ -82,7 +84,7 @@ def decode(data: bytes, decoder: "msgspec.json.Decoder[Any]", content_type: str)
                 raise
             return msgspec.convert(_whole(msgspec.json.decode(data)), decoder.type)
     except msgspec.ValidationError as error:
-        raise invalid(error, "body") from None
+        raise invalid(error, "body", decoder.type) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         hint = "Send JSON."
         if "json" not in content_type.lower():
@@ -103,9 +105,9 @@ def _whole(value: Any) -> Any:
     return value
 
 
-def invalid(error: msgspec.ValidationError, place: str) -> ApiError:
-    """A refused value as invalid_value, with the path of the field."""
-    message, _, path = str(error).partition(" - at `$")
-    path = path.rstrip("`").lstrip(".")
+def invalid(error: msgspec.ValidationError, place: str, kind: Any) -> ApiError:
+    """A refused value of a type as invalid_value, with the path of the field."""
+    message, path = placed(error, kind)
     where = f" at {path}" if path else f" in the {place}"
-    return INVALID_VALUE(f"{message}{where}.", errors=(FieldError(path, message),))
+    hint = "Send it as text, in quotes." if message.endswith(NUMBER_FOR_TEXT) else ""
+    return INVALID_VALUE(f"{message}{where}.", hint=hint, errors=(FieldError(path, message),))

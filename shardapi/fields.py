@@ -18,7 +18,13 @@ UserId = Annotated[
         examples=["123456789012345678"],
     ),
 ]
-RoleId = Annotated[str, Meta(pattern=r"^[0-9A-Za-z_.:-]{1,64}$(?!\n)", description="A Discord role id")]
+RoleId = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9A-Za-z_.:-]{1,64}$(?!\n)",
+        description="A Discord role id, or any name of 1 to 64 of A-Z a-z 0-9 _ . : -",
+    ),
+]
 Name = Annotated[
     str,
     Meta(

@@ -259,7 +259,7 @@ def _query(call: Call, kind: Any, lists: set[str]) -> Any:
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise bodies.invalid(error, "query") from None
+        raise bodies.invalid(error, "query", kind) from None
 
 
 def problem_codes(route: Route) -> tuple[ErrorCode, ...]:

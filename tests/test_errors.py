@@ -17,6 +17,7 @@ from shardapi import ShardApp, auth, body, clock, create_app, errors
 from shardapi.config import load
 from shardapi.errors import CODES, ErrorCode
 from shardapi.testing import Server
+from shardapi.wording import schemas
 
 NETS, BULK = f"{API}/nets", f"{API}/assignments/bulk"
 JSON = {"Content-Type": "application/json"}
@@ -159,6 +160,71 @@ def test_a_bad_value_is_told_with_its_path(easy: FlaskClient, path: str, sent: A
     refused = problem(easy.post(API + path, data=json.dumps(sent), headers=JSON), "invalid_value")
     (one,) = refused["errors"]
     assert one["path"] == where and one["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "sent", "told"),
+    [
+        (
+            "/nets",
+            {"name": ""},
+            "Expected 1 to 64 characters after trimming, none of them a control character",
+        ),
+        (
+            "/assignments",
+            {"netId": 1, "userId": "a b"},
+            "Expected a Discord user id, or any name of 1 to 64 of",
+        ),
+        (
+            "/assignments",
+            {"netId": 1, "userId": "1", "action": "x"},
+            "Expected assign or unassign at action.",
+        ),
+        (
+            "/assignments/bulk",
+            {"assignments": [{"action": "x"}]},
+            "Expected assign or unassign at assignments[0].",
+        ),
+        ("/rules", {"rules": [{"roleId": "a b"}]}, "Expected a Discord role id, or any name of 1 to 64 of"),
+        ("/acars", {"text": "\x07"}, "Expected 1 to 280 characters after trimming;"),
+        ("/acars", {"text": "x", "alertType": "loud"}, "Expected critical or emergency or non-emergency at"),
+        ("/archive", {"name": "A", "uid": "5"}, "Expected net_ and 1 to 60 of A-Z a-z 0-9 _ -,"),
+        (
+            "/presets",
+            {"name": "A", "assignments": {"a b": [1]}},
+            "Expected a Discord user id, or any name of",
+        ),
+        (
+            "/webhooks",
+            {"url": "https://example.com", "events": ["A"]},
+            "Expected a type of event, or a pattern",
+        ),
+    ],
+)
+def test_what_a_value_must_be_is_told_in_words(easy: FlaskClient, path: str, sent: Any, told: str) -> None:
+    refused = problem(easy.post(API + path, json=sent), "invalid_value")
+    assert refused["error"].startswith(told) and "regex" not in refused["error"]
+
+
+def test_a_key_of_a_map_is_told_with_the_path_of_the_map(easy: FlaskClient) -> None:
+    sent = {"name": "A", "assignments": {"a b": [1]}}
+    refused = problem(easy.post(f"{API}/presets", json=sent), "invalid_value")
+    assert refused["error"].endswith(" as each key at assignments.")
+    assert [one["path"] for one in refused["errors"]] == ["assignments"]
+
+
+def test_a_number_for_text_is_told_to_be_quoted(easy: FlaskClient) -> None:
+    sent = {"netId": 1, "userId": 123456789012345678}
+    assert "quotes" in problem(easy.post(f"{API}/assignments", json=sent), "invalid_value")["hint"]
+
+
+def test_no_description_of_a_pattern_is_missing(app: ShardApp) -> None:
+    kinds = [kind for route in app.shard.plugins.routes for kind in (route.body, route.query) if kind]
+    assert kinds
+    for kind in kinds:
+        for schema in schemas(kind):
+            if schema.get("type") == "string" and "pattern" in schema:
+                assert schema.get("description"), (kind, schema)
 
 
 @pytest.mark.parametrize(

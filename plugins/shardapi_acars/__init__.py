@@ -48,7 +48,8 @@ class AlertBody(Body, kw_only=True):
         str,
         Meta(
             pattern=rf"^\s*([^\s{CONTROLS}]([^{CONTROLS}]{{0,62}}[^\s{CONTROLS}])?)?\s*$",
-            description=f"Whom it comes from, up to 64 characters; {DEFAULT_SENDER} if it is blank",
+            description="Whom it comes from, up to 64 characters, none of them a control character;"
+            f" {DEFAULT_SENDER} if it is blank",
         ),
     ] = DEFAULT_SENDER
     duration_ms: Annotated[int, Meta(ge=7000, le=10_000, description="How long it is shown")] = 8500

@@ -12,7 +12,14 @@ from shardapi.events import matches
 from .signatures import PREFIX, key_of
 
 LEAST_SECRET, MOST_SECRET = 16, 256
-Pattern = Annotated[str, Meta(pattern=r"^[a-z0-9_.*?-]{1,64}$(?!\n)", examples=["user.*"])]
+Pattern = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9_.*?-]{1,64}$(?!\n)",
+        description="A type of event, or a pattern of types: up to 64 of a-z 0-9 _ . - * ?",
+        examples=["user.*"],
+    ),
+]
 GivenSecret = Annotated[
     str,
     Meta(
