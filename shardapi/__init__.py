@@ -57,6 +57,7 @@ PARTS = {
     "auth": ("KINDS", "bearer", "refused"),
     "body": ("decode",),
     "cli.options": ("as_json", "say"),
+    "config": ("Rate",),
     "hub": ("Filter", "Hub"),
     "limits": ("Limit", "beside", "subnet"),
     "models": ("Audit",),

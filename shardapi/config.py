@@ -114,7 +114,7 @@ def load(
         tree["data_dir"] = data_dir
     _fold_plugin_tables(tree)
     try:
-        config = msgspec.convert(tree, Config, strict=False, dec_hook=_rate)
+        config = msgspec.convert(tree, Config, strict=False, dec_hook=read_rate)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{_source(error, environ, path)}: {describe(error)}") from None
     host_and_port(config.server.bind)
@@ -217,7 +217,8 @@ def _fold_plugin_tables(tree: dict[str, Any]) -> None:
     tree["plugins"] = {**known, "tables": tables}
 
 
-def _rate(kind: type, value: Any) -> Rate:
+def read_rate(kind: type, value: Any) -> Rate:
+    """A value of the settings that TOML has no type for; raises ValueError."""
     if kind is not Rate or not isinstance(value, str):
         raise ValueError("write a limit as COUNT/minute (or second, hour, day)")
     return Rate.parse(value)

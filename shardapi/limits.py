@@ -2,9 +2,13 @@
 
 import time
 from ipaddress import IPv6Address, ip_address
+from typing import TYPE_CHECKING
 
 from .config import Rate
 from .errors import RATE_LIMITED, ApiError
+
+if TYPE_CHECKING:
+    from .routes import Call
 
 SWEEP_AT = 10_000
 
@@ -42,6 +46,16 @@ class Limit:
         if window.left <= 0:
             raise self.refusal(window)
         window.left -= 1
+        return window
+
+    def charge(self, call: "Call") -> Window:
+        """Take one for who calls, a key or else an address, and say on the answer what is left.
+
+        Raises rate_limited when nothing is.
+        """
+        window = self.spend(call.key.id if call.key is not None else subnet(call.address))
+        own = self.headers(window)
+        call.headers = beside(call.headers, own) if call.headers else own
         return window
 
     def give_back(self, who: str, window: Window) -> None:

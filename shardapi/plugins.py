@@ -11,7 +11,7 @@ import pluggy
 from . import folder, hookspecs
 from .auth import PUBLIC, SCOPES
 from .cli import COMMANDS
-from .config import Config, describe
+from .config import Config, describe, read_rate
 from .errors import ErrorCode
 from .events import EventType
 from .guards import Asked, Guard
@@ -104,7 +104,7 @@ class Plugins:
         if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
             raise PluginError(plugin.name, "its Settings are no msgspec.Struct")
         try:
-            self.settings[kind] = msgspec.convert(table, kind, strict=False)
+            self.settings[kind] = msgspec.convert(table, kind, strict=False, dec_hook=read_rate)
         except msgspec.ValidationError as error:
             raise PluginError(plugin.name, what, f"plugins.{plugin.name}: {describe(error)}") from None
         for key in table:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from apps import API, client_of, client_with, problem, said
@@ -206,3 +207,61 @@ def test_nobody_says_who_asks_where_no_proxy_is_trusted(app: ShardApp, client: F
     said(client.get(f"{API}/status", environ_overrides=environ))
     app.shard.audit.flush()
     assert said(client.get(f"{API}/audit"))["entries"][0]["address"] == "127.0.0.1"
+
+
+# -- a plugin's own
+
+
+@pytest.fixture
+def tight(tmp_path: Path, make_app: Callable[..., ShardApp]) -> ShardApp:
+    """An app with a plugin that has a limit of its own, as its settings say."""
+    (tmp_path / "tight.py").write_text(
+        "import flask, msgspec\n"
+        "from shardapi import PUBLIC, Answer, Call, Routes, hookimpl\n"
+        "from shardapi.config import Rate\n"
+        "from shardapi.limits import Limit\n"
+        "routes = Routes('tight')\n"
+        "class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):\n"
+        "    rate: Rate = Rate(100, 60)\n"
+        "@routes.get('/tight', scope='read:status')\n"
+        "def keyed(call: Call) -> Answer:\n"
+        "    'With a key.'\n"
+        "    flask.current_app.extensions['tight'].charge(call)\n"
+        "    return Answer()\n"
+        "@routes.get('/loose', scope=PUBLIC)\n"
+        "def public(call: Call) -> Answer:\n"
+        "    'Without one.'\n"
+        "    flask.current_app.extensions['tight'].charge(call)\n"
+        "    return Answer()\n"
+        "@hookimpl\n"
+        "def shardapi_blueprints(app):\n"
+        "    app.extensions['tight'] = Limit('tight', app.shard.settings(Settings).rate)\n"
+        "    return [routes]\n"
+    )
+    return make_app(PLUGINS__DIR=str(tmp_path), PLUGINS__TIGHT__RATE="2/minute")
+
+
+def test_a_limit_of_a_plugin_counts_by_key_beside_ours(tight: ShardApp) -> None:
+    clients = [client_of(tight), client_of(tight)]
+    for client in clients:
+        answers = [client.get(f"{API}/tight") for _ in range(3)]
+        assert [one.status_code for one in answers] == [200, 200, 429]
+        assert answers[0].headers["RateLimit"].split(", ")[1].startswith('"tight";r=1')
+        assert answers[0].headers["X-RateLimit-Limit"] == "120"
+        assert int(answers[2].headers["Retry-After"]) <= 61
+
+
+def test_a_limit_of_a_plugin_counts_by_address_where_there_is_no_key(tight: ShardApp) -> None:
+    answers = [client_with(tight, "").get(f"{API}/loose") for _ in range(3)]
+    assert [one.status_code for one in answers] == [200, 200, 429]
+    assert answers[0].headers["X-RateLimit-Remaining"] == "1"
+
+
+def test_a_limit_of_a_plugin_that_is_none_is_refused(tmp_path: Path, tight: ShardApp) -> None:
+    from shardapi.config import load
+    from shardapi.installed import PluginError
+    from shardapi.plugins import Plugins
+
+    given = {"SHARDAPI_PLUGINS__DIR": str(tmp_path), "SHARDAPI_PLUGINS__TIGHT__RATE": "often"}
+    with pytest.raises(PluginError, match="plugin tight: .*COUNT/minute"):
+        Plugins(load(environ=given))
