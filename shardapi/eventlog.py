@@ -10,7 +10,7 @@ from .clock import iso, now
 from .events import CORE_EVENTS, GAP, Event, Gap, PttStart, PttStop, UserJoined, UserLeft
 from .listeners import Listeners
 from .models import Cursor, to_json
-from .store import Store, many, one, rows
+from .store import Store, database, many, one, rows
 from .weight import Weight
 
 PAGE = 500
@@ -118,7 +118,8 @@ class EventLog:
             (pruned,) = one("SELECT pruned FROM guild WHERE id = ?", (self.guild_id,))
             return bool(pruned > number)
 
-        return self.store.read(pruned_since)
+        inside = database.obj is not None  # a read or a write, such as that which keeps what was read
+        return pruned_since() if inside else self.store.read(pruned_since)
 
     def page(self, after: int, upto: int, limit: int = PAGE) -> list[Logged]:
         """Events after one number and up to another, in order, read off the loop."""

@@ -321,6 +321,7 @@ def test_a_cursor_that_holds_nothing_keeps_nothing(
     assert not follower.missed
     prune(1, 100)
     assert follower.missed
+    assert log.store.execute(lambda: follower.missed), "asked inside a write"
 
 
 # -- followers
