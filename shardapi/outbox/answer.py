@@ -68,6 +68,10 @@ class Reader:
         at = self._buffer.find(b"\n\n")
         return at + 2 if at >= 0 else -1
 
+    def ends_here(self, head: Head) -> bool:
+        """Whether the whole answer is here, and the connection can take the next request."""
+        return head.keeps and head.length == len(self._buffer)
+
     def skip(self, head: Head) -> bool:
         """Read the body and forget it; True if the connection can take the next request."""
         if not head.keeps or head.length < -1 or head.length > MOST_BYTES:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import gevent
 from gevent import socket, ssl
 
-from .answer import Closed, Malformed, Reader
+from .answer import Closed, Head, Malformed, Reader
 from .target import Address, Gate, Refused, Target, Unreachable, Unresolved
 
 IDLE_SECONDS = 55.0  # receivers close what rests for a minute
@@ -82,21 +82,27 @@ class Line:
         sock = self._socket or self._connect()
         reader = Reader(sock.recv)
         try:
-            sock.sendall(request)
+            sent = sock.send(request)  # sendall() asks for the buffer's size first
+            if sent < len(request):
+                sock.sendall(request[sent:])
             head = reader.head()
         except (ConnectionResetError, BrokenPipeError) as error:
             raise Malformed if reader.taken else Closed from error
-        kept = False
-        try:
-            # The receiver has decided; how it goes on about it can only cost the connection.
-            with gevent.Timeout(max(0.001, min(BODY_SECONDS, ends - time.monotonic() - 0.05)), False):
-                kept = reader.skip(head)
-        except OSError:
-            pass
+        kept = reader.ends_here(head) or self._skip(reader, head, ends)
         if not kept:
             self.close()
         self._used = time.monotonic()
         return head.status, head.retry_after
+
+    def _skip(self, reader: Reader, head: Head, ends: float) -> bool:
+        """Read the rest: the receiver has decided, and how it goes on about it can only cost the connection."""
+        patience = max(0.001, min(BODY_SECONDS, ends - time.monotonic() - 0.05))
+        try:
+            with gevent.Timeout(patience, False):
+                return reader.skip(head)
+        except OSError:
+            pass
+        return False
 
     def _connect(self) -> socket.socket:
         """A connection to the first judged address that takes one."""

@@ -39,10 +39,14 @@ class Window:
     @property
     def place(self) -> Place:
         """How far all is done, and what is done after that."""
-        firsts = [*self._out, *(item.number for item in self._ahead[-1:])]
-        number = min(firsts) - 1 if firsts else self._read_to
-        if self._done:
-            self._done = {one for one in self._done if one > number}
+        number = self._read_to
+        if self._ahead:
+            number = self._ahead[-1].number - 1
+        if self._out:
+            number = min(number, min(self._out) - 1)
+        if not self._done:
+            return Place(number, self.generation)
+        self._done = {one for one in self._done if one > number}
         return Place(number, self.generation, tuple(self._done))
 
     @property
