@@ -174,7 +174,8 @@ def _in_turn(
 def moved_on(version: int) -> ApiError:
     """The refusal of a write that rests on another version of the config."""
     return PRECONDITION_FAILED(
-        f"The config is at version {version}.", hint="Read it again, then decide again."
+        f"The config is at version {version}.",
+        hint=f'Read it again, then decide again. If-Match names a version in quotes: "{version}".',
     )
 
 

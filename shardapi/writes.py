@@ -211,7 +211,8 @@ class Write:
         if isinstance(present, int):
             raise moved_on(present)
         raise PRECONDITION_FAILED(
-            "It was changed since you read it.", hint="Read it again, then decide again."
+            "It was changed since you read it.",
+            hint="Read it again, then decide again. If-Match takes the ETag as it was answered, with its quotes.",
         )
 
     def _dry(self, answer: W, changed: bool, version: int) -> W:

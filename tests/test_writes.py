@@ -226,7 +226,8 @@ def test_a_write_on_another_version_is_refused(
 ) -> None:
     said(client.post(NETS, json={"name": "A"}))
     refused = client.post(NETS + dry, json={"name": "B"}, headers={"If-Match": tag})
-    assert "version 1" in problem(refused, "precondition_failed")["error"]
+    told = problem(refused, "precondition_failed")
+    assert "version 1" in told["error"] and '"1"' in told["hint"]
     assert app.shard.guild.version == 1
 
 

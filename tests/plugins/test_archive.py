@@ -385,7 +385,7 @@ def test_a_write_that_rests_on_an_older_entry_is_refused(
     theirs = said(client.patch(f"{ARCHIVE}/{NEW}", json={"notes": "theirs"}))["entry"]
     for stale in (seen, '"0"', '"x", "y"'):
         refused = client.open(ARCHIVE + path, method=method, json=sent, headers={"If-Match": stale})
-        problem(refused, "precondition_failed")
+        assert "quotes" in problem(refused, "precondition_failed")["hint"]
     assert entry(client, NEW) == theirs
     now = client.get(f"{ARCHIVE}/{NEW}").headers["ETag"]
     assert said(client.open(ARCHIVE + path, method=method, json=sent, headers={"If-Match": now}))["changed"]
