@@ -2,12 +2,17 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import gevent
 import pytest
-from gevent import socket
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from gevent import socket, ssl
 from gevent.server import StreamServer
 
 from shardapi.outbox.answer import MOST_BYTES
@@ -261,3 +266,109 @@ def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatc
 
     with serving(serve) as (line, _):
         assert post(line).status == 200
+
+
+# -- who the receiver is
+
+
+@pytest.fixture(scope="module")
+def authority() -> "Authority":
+    """An authority of our own."""
+    return Authority()
+
+
+class Authority:
+    """Makes certificates, its own among them."""
+
+    def __init__(self) -> None:
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.certificate = self.issue("authority", self.key.public_key(), ca=True)
+
+    def issue(self, host: str, key: ec.EllipticCurvePublicKey, ca: bool = False) -> x509.Certificate:
+        """A certificate that is good for an hour."""
+        now = datetime.now(UTC)
+        issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "authority")])
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)]))
+            .issuer_name(issuer)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + timedelta(hours=1))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), False)
+            .add_extension(x509.BasicConstraints(ca, None), True)
+        )
+        return builder.sign(self.key, hashes.SHA256())
+
+    def context(self, host: str) -> ssl.SSLContext:
+        """What a server needs to be this host."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        pem = serialization.Encoding.PEM
+        with NamedTemporaryFile() as file:
+            file.write(self.issue(host, key.public_key()).public_bytes(pem))
+            form = serialization.PrivateFormat.PKCS8
+            file.write(key.private_bytes(pem, form, serialization.NoEncryption()))
+            file.flush()
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(file.name)
+        return context
+
+    @property
+    def pem(self) -> str:
+        """Its own certificate."""
+        return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+@contextmanager
+def secured(context: ssl.SSLContext, host: str) -> Iterator[Line]:
+    """A line to a host whose server shows a certificate, and answers twice on a connection."""
+
+    def handle(connection: socket.socket, address: Any) -> None:
+        with suppress(OSError), context.wrap_socket(connection, server_side=True) as wrapped:
+            while request(wrapped):
+                wrapped.sendall(OK)
+
+    server = StreamServer(("127.0.0.1", 0), handle)
+    server.start()
+    gate = Gate(["127.0.0.0/8"], lambda host, port: ["127.0.0.1"])
+    line = Line(Target("https", host, server.server_port, "/"), gate, "agent/1")
+    try:
+        yield line
+    finally:
+        line.close()
+        server.stop()
+
+
+@pytest.mark.parametrize(
+    ("shown", "trusted", "expected"),
+    [
+        ("hooks.example", True, (200, "")),
+        ("other.example", True, (0, "tls")),
+        ("hooks.example", False, (0, "tls")),
+    ],
+)
+def test_a_receiver_with_https_proves_who_it_is(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, shown: str, trusted: bool, expected: Any
+) -> None:
+    contexts: list[ssl.SSLContext] = []
+    monkeypatch.setattr("shardapi.outbox.line._contexts", contexts)
+    with secured(authority.context(shown), "hooks.example") as line:
+        with NamedTemporaryFile("w") as file:
+            if trusted:
+                file.write(authority.pem)
+                file.flush()
+                monkeypatch.setenv("SSL_CERT_FILE", file.name)
+            assert post(line)[:2] == expected
+        assert post(line)[:2] == expected
+        assert len(contexts) == 1
+
+
+def test_a_receiver_that_speaks_no_tls_is_told_from_one_that_does_not_answer() -> None:
+    def serve(connection: socket.socket, number: int) -> None:
+        connection.recv(100)
+        connection.sendall(b"HTTP/1.1 400 This is not HTTPS\r\n\r\n")
+
+    with serving(serve) as (plain, _):
+        line = Line(Target("https", "127.0.0.1", plain.target.port, "/"), GATE, "a")
+        assert post(line)[:2] == (0, "tls")
