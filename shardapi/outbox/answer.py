@@ -8,8 +8,12 @@ MOST_BYTES = 64 * 1024
 PIECE = 16 * 1024
 STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: |\r?\n|$)")
 FIELD = re.compile(
-    rb"^(retry-after|content-length|transfer-encoding|connection):[ \t]*(.*?)[ \t]*\r?$", re.I | re.M
+    rb"^(retry-after|content-length|transfer-encoding|connection"
+    rb"|x-ratelimit-remaining|x-ratelimit-reset-after):[ \t]*(.*?)[ \t]*\r?$",
+    re.I | re.M,
 )
+ASKED = re.compile(rb'"retry_after"\s*:\s*(\d{1,6}(?:\.\d{1,6})?)')
+MOST_SAID = 2048  # of a body, to look for what it asks for
 CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[^\r\n]*\r\n")
 
 Receive = Callable[[int], bytes]
@@ -24,19 +28,23 @@ class Closed(Exception):
 
 
 class Head(NamedTuple):
-    """What the head of an answer says; `keeps` is whether the connection stays open, if `body` ends on it."""
+    """What the head of an answer says; `keeps` is whether the connection stays open, if `body` ends on it.
+
+    `pause` is how long to wait because nothing more would be taken before, as rate limits are told.
+    """
 
     status: int
     retry_after: str
     keeps: bool
     length: int  # of the body; -1 if it comes in chunks, -2 if it ends with the connection
+    pause: str
 
 
 class Reader:
     """Reads one answer, at most 64 KiB of it."""
 
     def __init__(self, receive: Receive) -> None:
-        self._receive, self._buffer = receive, b""
+        self._receive, self._buffer, self._said = receive, b"", b""
         self.taken = 0
 
     def _more(self) -> bool:
@@ -83,6 +91,11 @@ class Reader:
                 return False
         return len(self._buffer) == head.length
 
+    def asked(self) -> str:
+        """The seconds to wait that the body which was skipped asks for, as some do who send no Retry-After."""
+        found = ASKED.search((self._said + self._buffer)[:MOST_SAID])
+        return found[1].decode() if found is not None else ""
+
     def _skip_chunks(self) -> bool:
         while True:
             size = CHUNK.match(self._buffer)
@@ -93,6 +106,8 @@ class Reader:
                     return self._fill(end) and self._buffer[size.end() :] == b"\r\n"
                 if end > MOST_BYTES or not self._fill(end):
                     return False
+                if len(self._said) < MOST_SAID:
+                    self._said += self._buffer[size.end() : end - 2]
                 self._buffer = self._buffer[end:]
             elif not self._more():
                 return False
@@ -118,4 +133,13 @@ def _head(data: bytes) -> Head:
         length = -1 if fields[b"transfer-encoding"].lower() == b"chunked" else -2
     elif fields.get(b"content-length", b"").isdigit():
         length = int(fields[b"content-length"])
-    return Head(code, fields.get(b"retry-after", b"").decode("latin-1")[:64], keeps, length)
+    pause = (
+        fields.get(b"x-ratelimit-reset-after", b"") if fields.get(b"x-ratelimit-remaining") == b"0" else b""
+    )
+    return Head(
+        code,
+        fields.get(b"retry-after", b"").decode("latin-1")[:64],
+        keeps,
+        length,
+        pause.decode("latin-1")[:64],
+    )

@@ -18,12 +18,16 @@ BODY_SECONDS = 1.0  # for the rest of an answer whose status is known
 
 
 class Result(NamedTuple):
-    """What came of an attempt: the status (0: no answer), why there was none, how long it took, Retry-After."""
+    """What came of an attempt: the status (0: no answer), why there was none, how long it took, Retry-After.
+
+    `pause` are the seconds until the receiver's rate limit has room again, where it says that it has none now.
+    """
 
     status: int
     error: str
     ms: int
     retry_after: str = ""
+    pause: str = ""
 
     @property
     def taken(self) -> bool:
@@ -49,7 +53,7 @@ class Line:
         request = b"%s%sContent-Length: %d\r\n\r\n%s" % (self._head, fields, len(body), body)
         try:
             with deadline:
-                status, retry_after = self._post(request, began + seconds)
+                status, retry_after, pause = self._post(request, began + seconds)
         except gevent.Timeout as timeout:
             self.close()
             if timeout is not deadline:
@@ -61,9 +65,10 @@ class Line:
         except BaseException:
             self.close()  # in the middle of an answer it is of no more use
             raise
-        return Result(status, "" if 200 <= status < 300 else "refused", _since(began), retry_after)
+        error = "" if 200 <= status < 300 else "refused"
+        return Result(status, error, _since(began), retry_after, pause)
 
-    def _post(self, request: bytes, ends: float) -> tuple[int, str]:
+    def _post(self, request: bytes, ends: float) -> tuple[int, str, str]:
         now = time.monotonic()
         if now - self._used > IDLE_SECONDS or now - self._opened > KEEP_SECONDS:
             self.close()
@@ -78,7 +83,7 @@ class Line:
             self.close()  # it was closed while it rested: the receiver has seen nothing of this
             return self._exchange(request, ends)
 
-    def _exchange(self, request: bytes, ends: float) -> tuple[int, str]:
+    def _exchange(self, request: bytes, ends: float) -> tuple[int, str, str]:
         sock = self._socket or self._connect()
         reader = Reader(sock.recv)
         try:
@@ -92,7 +97,8 @@ class Line:
         if not kept:
             self.close()
         self._used = time.monotonic()
-        return head.status, head.retry_after
+        asked = head.retry_after or (reader.asked() if head.status == 429 else "")
+        return head.status, asked, head.pause
 
     def _skip(self, reader: Reader, head: Head, ends: float) -> bool:
         """Read the rest: the receiver has decided, and how it goes on about it can only cost the connection."""
@@ -114,7 +120,11 @@ class Line:
                 sock.connect((str(address), self.target.port))
                 sock.setsockopt(plain.IPPROTO_TCP, plain.TCP_NODELAY, 1)
                 if self.target.scheme == "https":
-                    sock = _context().wrap_socket(sock, server_hostname=self.target.host)
+                    # In two steps, so that it can be closed wherever the second one ends.
+                    sock = _context().wrap_socket(
+                        sock, server_hostname=self.target.host, do_handshake_on_connect=False
+                    )
+                    sock.do_handshake()
             except OSError as error:
                 sock.close()
                 failed = error

@@ -33,7 +33,7 @@ log = logging.getLogger("shardapi.outbox")
 
 FLUSH_SECONDS = 1.0
 DISABLED = {
-    "gone": "it answered 410",
+    "gone": "it answered {status}",
     "failing": "it has taken nothing for five days",
     "secret_unreadable": "its secret was encrypted with a signing secret that is no more; rotate it",
 }
@@ -240,7 +240,8 @@ class Outbox:
         event = self.kind.told("disabled", row, failures=row.failures)
         if self.persist(work, [event] if event is not None else []):
             host = urlsplit(row.url).hostname
-            log.error("%s %s (%s) is disabled: %s", self.kind.word, row.id, host, DISABLED[why])
+            reason = DISABLED[why].format(status=row.last_status)
+            log.error("%s %s (%s) is disabled: %s", self.kind.word, row.id, host, reason)
         self.wake()
 
     # -- for views and commands

@@ -36,6 +36,14 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
             seconds = _until(retry_after)
         return max(self.shortest_asked, min(seconds, self.longest_asked)) if seconds >= 0 else None
 
+    def pause(self, seconds: str) -> float:
+        """The seconds of a rate limit that has no room; 0 for what is no number, or too long to be believed."""
+        try:
+            found = float(seconds)
+        except ValueError:
+            return 0.0
+        return found if 0 < found <= self.longest_asked else 0.0
+
 
 def _until(date: str) -> float:
     """Seconds until a date as HTTP has it; -1 for what is none."""

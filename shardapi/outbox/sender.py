@@ -180,7 +180,7 @@ class Sender:
             first.out = True
         else:
             self.window.take(first)
-        while len(batch) < most and (more := self.window.peek()) is not None:
+        while len(batch) < most and (more := self._ahead(0)) is not None:
             self.window.take(more)
             batch.append(more)
         self._in_flight += 1
@@ -241,6 +241,7 @@ class Sender:
             self._note(batch, result, "delivered")
             if current:
                 self._let_go()
+                self._spare(result.pause)
             self._finish(batch)
             self._judge_suspect(batch)
             return
@@ -339,6 +340,12 @@ class Sender:
         if self._told_hold:
             self._told_hold = False
             self._tell("released")
+
+    def _spare(self, pause: str) -> None:
+        """Wait as long as the receiver says that it would take nothing."""
+        seconds = self.box.schedule.pause(pause) if pause else 0.0
+        if seconds:
+            self._until = time.monotonic() + seconds
 
     def _judge_suspect(self, batch: Sequence[Item]) -> None:
         """Park the event that has broken the receiver, if the one after it was taken."""
