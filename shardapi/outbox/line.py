@@ -65,8 +65,8 @@ class Line:
         except BaseException:
             self.close()  # in the middle of an answer it is of no more use
             raise
-        error = "" if 200 <= status < 300 else "refused"
-        return Result(status, error, _since(began), retry_after, pause)
+        why = "" if 200 <= status < 300 else "refused"
+        return Result(status, why, _since(began), retry_after, pause)
 
     def _post(self, request: bytes, ends: float) -> tuple[int, str, str]:
         now = time.monotonic()
