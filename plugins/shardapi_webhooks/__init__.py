@@ -52,7 +52,7 @@ EXAMPLE = {
 }
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDAAECAwQFBgc="
 WebhookId = Annotated[
-    str, Meta(max_length=64, description="A webhook's id", examples=["wh_k3v7mq2xw5tn4bzr6jyd"])
+    str, Meta(min_length=1, max_length=64, description="A webhook's id", examples=["wh_k3v7mq2xw5tn4bzr6jyd"])
 ]
 
 webhooks = Routes("webhooks", cli_group="webhooks")
