@@ -191,7 +191,9 @@ def test_frames_are_taken_as_the_protocol_has_it(name: str, pair: Open) -> None:
 
 
 @pytest.mark.parametrize(
-    ("chunk", "reason"), [(closing(1000), "closed"), (closing(1001), "closed"), (frame(3), "disconnect")]
+    ("chunk", "reason"),
+    [(closing(1000), "closed"), (closing(1001), "closed"), (frame(3), "disconnect")],
+    ids=["normal", "going away", "against the protocol"],
 )
 def test_the_end_has_a_reason(chunk: bytes, reason: str, pair: Open) -> None:
     echo, peer = pair()
