@@ -16,12 +16,11 @@ from .errors import (
     ApiError,
     FieldError,
 )
-from .wording import placed
+from .wording import hint, placed
 
 MOST_BYTES = 512 * 1024
 SECONDS = 10.0
 MOST_TO_LOOK_AT_TWICE = 64 * 1024
-NUMBER_FOR_TEXT = ("Expected `str`, got `int`", "Expected `str | null`, got `int`")
 
 
 def read(environ: dict[str, Any]) -> bytes:
@@ -86,11 +85,11 @@ def decode(data: bytes, decoder: "msgspec.json.Decoder[Any]", content_type: str)
     except msgspec.ValidationError as error:
         raise invalid(error, "body", decoder.type) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        hint = "Send JSON."
+        advice = "Send JSON."
         if "json" not in content_type.lower():
-            hint = f'The body is read as JSON whatever its content type, which is "{content_type[:80]}".'
+            advice = f'The body is read as JSON whatever its content type, which is "{content_type[:80]}".'
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise MALFORMED_JSON(f"The body is not valid JSON: {reason}.", hint=hint) from None
+        raise MALFORMED_JSON(f"The body is not valid JSON: {reason}.", hint=advice) from None
 
 
 def _whole(value: Any) -> Any:
@@ -109,5 +108,6 @@ def invalid(error: msgspec.ValidationError, place: str, kind: Any) -> ApiError:
     """A refused value of a type as invalid_value, with the path of the field."""
     message, path = placed(error, kind)
     where = f" at {path}" if path else f" in the {place}"
-    hint = "Send it as text, in quotes." if message.endswith(NUMBER_FOR_TEXT) else ""
-    return INVALID_VALUE(f"{message}{where}.", hint=hint, errors=(FieldError(path, message),))
+    return INVALID_VALUE(
+        f"{message}{where}.", hint=hint(message, path, kind), errors=(FieldError(path, message),)
+    )

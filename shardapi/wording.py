@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
 import msgspec
 
 PATTERN, CHOICE = "Expected `str` matching regex ", "Invalid enum value "
+UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+NUMBER_FOR_TEXT = ("Expected `str`, got `int`", "Expected `str | null`, got `int`")
 PLACE = re.compile(r"(?P<what>.*) - at (?P<key>`key` in )?`\$\.?(?P<path>.*)`", re.DOTALL)
 
 
@@ -20,22 +23,43 @@ def placed(error: msgspec.ValidationError, kind: Any) -> tuple[str, str]:
     return f"{message} as each key" if found["key"] else message, found["path"]
 
 
+def hint(message: str, path: str, kind: Any) -> str:
+    """What to send instead, where that is plain; else ""."""
+    if message.endswith(NUMBER_FOR_TEXT):
+        return "Send it as text, in quotes."
+    if found := UNKNOWN.fullmatch(message):
+        known = {name.lower(): name for one in _of_field(kind, path) for name in one.get("properties", {})}
+        close = get_close_matches(found[1].lower(), known, 1)
+        return f"Did you mean {known[close[0]]}?" if close else ""
+    return ""
+
+
 def _worded(message: str, path: str, kind: Any) -> str:
     if message.startswith(PATTERN):
         for schema in schemas(kind):
             if "description" in schema and repr(schema.get("pattern")) == message.removeprefix(PATTERN):
                 return f"Expected {_lowered(schema['description'])}"
     if message.startswith(CHOICE):
-        choices = _choices(kind, re.sub(r"\[[^]]*]", "", path).rpartition(".")[2])
+        choices = _choices(kind, path)
         return f"Expected {' or '.join(choices)}" if choices else message
     return message
 
 
-def _choices(kind: Any, field: str) -> list[str]:
-    """What the fields of this name may be; nothing if there are several such fields that differ."""
-    named = (schema["properties"] for schema in schemas(kind) if field in schema.get("properties", {}))
-    lists = {tuple(one["enum"]) for found in named for one in _within(found[field]) if "enum" in one}
+def _choices(kind: Any, path: str) -> list[str]:
+    """What a field may be; nothing if there are several of its name that differ."""
+    lists = {tuple(one["enum"]) for one in _of_field(kind, path) if "enum" in one}
     return list(map(str, lists.pop())) if len(lists) == 1 else []
+
+
+def _of_field(kind: Any, path: str) -> Iterator[dict[str, Any]]:
+    """What the schemas say of the fields with the last name of a path."""
+    everything = schemas(kind)
+    shapes, name = everything[0].get("$defs", {}), re.sub(r"\[[^]]*]", "", path).rpartition(".")[2]
+    for schema in everything:
+        for one in _within(schema.get("properties", {}).get(name)):
+            yield one
+            if "$ref" in one:
+                yield shapes[one["$ref"].rpartition("/")[2]]
 
 
 @cache

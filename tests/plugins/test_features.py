@@ -208,6 +208,22 @@ def test_an_unknown_flag_is_named(client: FlaskClient, flags: dict[str, Any], na
     assert name in found["detail"] and read(client) == DEFAULTS
 
 
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ({"pttEnabled": True}, "Did you mean globalPttEnabled?"),
+        ({"AcarsEnabled": False}, "Did you mean acarsEnabled?"),
+        ({"publicNet": {"enable": True}}, "Did you mean enabled?"),
+        ({"orgLink": {"netUID": ""}}, "Did you mean netUid?"),
+        ({"hailing": True}, ""),
+    ],
+)
+def test_a_mistyped_flag_is_told_with_the_one_that_was_meant(
+    client: FlaskClient, flags: dict[str, Any], told: str
+) -> None:
+    assert problem(client.post(FEATURES, json={"features": flags}), "invalid_value").get("hint", "") == told
+
+
 @pytest.mark.parametrize("body", ["", "{}", '{"globalPttEnabled": true}'])
 def test_a_write_that_names_no_features_is_refused(client: FlaskClient, body: str) -> None:
     found = problem(client.post(FEATURES, data=body), "invalid_value")
