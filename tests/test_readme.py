@@ -98,6 +98,12 @@ def test_the_other_commands_run(shard: Server) -> None:
     assert "<iframe src=" in done.stdout
 
 
+def test_a_plugin_is_begun(shard: Server, tmp_path: Path) -> None:
+    done = walk(shard, block_with("plugins new").replace("plugins-of-mine", str(tmp_path)))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "button_box.py").is_file()
+
+
 def test_the_shown_settings_can_be_used(tmp_path: Path) -> None:
     (shown,) = [block for kind, block in BLOCKS if kind == "toml"]
     file = tmp_path / "shardapi.toml"
