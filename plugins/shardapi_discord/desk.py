@@ -1,0 +1,110 @@
+"""The channel of the settings, and the outbox that tells it what happens."""
+
+from difflib import get_close_matches
+
+import flask
+
+from shardapi import Logged, Shard, clock, errors
+from shardapi.events import matches
+from shardapi.outbox.line import Result
+from shardapi.outbox.models import Row, last_number
+from shardapi.outbox.outbox import Outbox
+from shardapi.outbox.target import Gate
+from shardapi.outbox.vault import Secret, Unreadable
+
+from .delivery import PREFIX, TEST, Messages
+from .settings import DEFAULT_EVENTS, HOME, Channel, Settings
+
+EXTENSION = "discord"
+ANYWHERE = ("0.0.0.0/0", "::/0")
+
+
+class Desk:
+    """What tasks and commands do with the channel."""
+
+    def __init__(self, shard: Shard) -> None:
+        self.shard, self.settings = shard, shard.settings(Settings)
+        self.channel = self.settings.channel
+        # A base of the owner's own may be anywhere; Discord is on the public internet.
+        gate = Gate(() if self.settings.base == HOME else ANYWHERE)
+        self.outbox = Outbox(shard, Messages(shard, self.settings), gate)
+        self.table = self.outbox.table
+
+    @classmethod
+    def current(cls) -> "Desk":
+        """That of the running app."""
+        found: Desk = flask.current_app.extensions[EXTENSION]
+        return found
+
+    def check_events(self) -> None:
+        """Raises ValueError for a pattern of the owner's that names no type of event."""
+        known = [type_ for type_ in self.shard.events.types if not type_.startswith("ptt.")]
+        for pattern in self.settings.events:
+            if pattern in DEFAULT_EVENTS or any(matches(type_, (pattern,)) for type_ in known):
+                continue
+            close = get_close_matches(pattern, known, 1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}"
+            raise ValueError(f"plugins.discord.events: {pattern} names no type of event; {hint}")
+
+    # -- serving
+
+    def run(self) -> None:
+        """Tell the channel what happens for as long as this process serves the shard."""
+        self.outbox.persist(self._settle)
+        if self.channel is not None:
+            self.outbox.run()
+
+    def _settle(self) -> None:
+        """Keep the channel of the settings and no other; runs inside a write."""
+        wanted = PREFIX + self.channel.webhook if self.channel is not None else ""
+        for row in self.table.all():
+            if row.id != wanted:
+                self.table.remove(row.id)
+        if self.channel is None:
+            return
+        known = self.table.find(wanted)
+        if known is None:
+            self.table.add(self._row(self.channel), last_number())
+        elif self._kept(known) != self.channel.secret:
+            self.table.secrets(wanted, self._sealed(self.channel))
+            self.table.enable(wanted, True)
+
+    def _row(self, channel: Channel) -> Row:
+        id_ = PREFIX + channel.webhook
+        return Row(id_, channel.shown, self._sealed(channel), (), True, clock.now())
+
+    def _sealed(self, channel: Channel) -> bytes:
+        return self.outbox.vault.close([Secret(channel.secret)])
+
+    def _kept(self, row: Row) -> str:
+        try:
+            return self.outbox.vault.open(row.secret)[0].secret
+        except Unreadable:
+            return ""
+
+    # -- for commands
+
+    def chosen(self) -> Channel:
+        """The channel of the settings. Raises conflict."""
+        if self.channel is None:
+            raise errors.CONFLICT(
+                "There is no channel: plugins.discord.url is not set.",
+                hint="Put the URL of a channel's webhook there, or its file into SHARDAPI_PLUGINS__DISCORD__URL_FILE.",
+            )
+        return self.channel
+
+    def row(self) -> tuple[Row, int]:
+        """How the channel fares, and how many events are parked."""
+        channel = self.chosen()
+        rows, parked = self.outbox.rows()
+        row = next((one for one in rows if one.id == PREFIX + channel.webhook), None)
+        return row or self._row(channel), parked.get(PREFIX + channel.webhook, 0)
+
+    def test(self) -> Result:
+        """Send the channel a message now. Raises conflict."""
+        return self.outbox.try_once(self._row(self.chosen()), Logged(0, TEST, "", b""))
+
+    def enable(self) -> bool:
+        """Tell the channel again what happens, from where it was; False if it is told. Raises conflict."""
+        id_ = PREFIX + self.chosen().webhook
+        return bool(self.shard.writer.write(lambda: self.table.enable(id_, True)))
