@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from apps import API, client_of, problem, said
 from flask.testing import FlaskClient
@@ -17,7 +18,7 @@ from guide import BLOCKS, FILE, FILES, SINGLE, TEXT, table, write
 from public import imports, is_public, own_names
 
 import shardapi
-from shardapi import ErrorCode, ShardApp, create_app, errors, hookspecs
+from shardapi import ErrorCode, ShardApp, create_app, errors, events, hookspecs
 from shardapi.cli import main
 from shardapi.config import load
 from shardapi.installed import chosen
@@ -251,6 +252,13 @@ def test_all_that_may_be_reached_through_a_shard_stands_in_it() -> None:
         assert set(members) - words(rows[row]) == set(), part
     told = {name.removeprefix("shard.") for row in rows for name in words(row)}
     assert told == set(shardapi.REACHED)
+
+
+def test_every_event_of_the_core_stands_in_it() -> None:
+    rows = {name: cells for types, cells in table("Events").items() for name in words(types)}
+    for kind in (*events.CORE_EVENTS, events.GAP):
+        members = {field.encode_name for field in msgspec.structs.fields(kind.data)}
+        assert members == words(rows[kind.name]), kind.name
 
 
 def test_every_error_code_stands_in_it(guided: ShardApp) -> None:

@@ -115,6 +115,13 @@ def test_the_wheel_holds_the_files_of_an_installation(wheel: zipfile.ZipFile, fo
         assert wheel.read(inside) == file.read_bytes()
 
 
+def test_the_wheel_holds_the_guide_for_authors_of_plugins(wheel: zipfile.ZipFile) -> None:
+    (inside,) = [
+        name for name in wheel.namelist() if name.endswith(".data/data/share/shardapi/plugins/README.md")
+    ]
+    assert wheel.read(inside) == (ROOT / "plugins" / "README.md").read_bytes()
+
+
 def test_the_wheel_holds_nothing_else(wheel: zipfile.ZipFile, register: configparser.ConfigParser) -> None:
     tops = {package.split(".")[0] for package in words(register, "options", "packages")}
     others = {name.split("/")[0] for name in wheel.namelist()} - tops
