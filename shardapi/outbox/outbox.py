@@ -55,6 +55,7 @@ class Outbox:
         self._known: dict[str, Place] = {}
         self._stale = gevent.event.Event()
         shard.writer.on_foreign.append(self._stale.set)
+        shard.writer.on_dropped.append(self._tell_dropped)
         self._hold(shard.store.read(self.table.all))
 
     @cached_property
@@ -67,6 +68,11 @@ class Outbox:
         prefix = cursor_name(self.kind.name, "")
         self.log.holding -= {name for name in self.log.holding if name.startswith(prefix)}
         self.log.holding |= {prefix + row.id for row in rows if row.enabled}
+
+    def _tell_dropped(self, dropped: int) -> None:
+        """Events could not be kept at all."""
+        for sender in list(self.senders.values()):
+            sender.tell_gap()
 
     def wake(self) -> None:
         """Something in the tables has changed."""

@@ -19,6 +19,8 @@ import gevent.event
 from gevent.lock import RLock
 
 from .. import clock
+from .aside import Aside
+from .hold import Hold, holds
 from .kind import Pack
 from .line import Line, Result
 from .models import MOST_ATTEMPTS, Attempt, Row
@@ -32,14 +34,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("shardapi.outbox")
 
 LANES = 8  # deliveries in flight of an endpoint that needs no order
-MOST_ASIDE = 100
-HOLDING = frozenset((0, 408, 425, 429))
-LONG_HOLD = 5  # failed tries after which a hold is told as an event: some eight minutes
-
-
-def holds(status: int) -> bool:
-    """Whether an answer is about the receiver rather than about the event."""
-    return status in HOLDING or 500 <= status < 600
 
 
 class Sender:
@@ -54,27 +48,13 @@ class Sender:
         self.ended = self.stopped = False
         self._wanted: dict[str, bool] = {}
         self._picking = RLock()
-        self._aside: list[Item] = []
+        self._aside = Aside(box, row.id)
         self._suspect: Item | None = None  # it may break the receiver,
         self._probe: Item | None = None  # which this one shows
-        self._stale_aside = True
         self._in_flight = 0
         self._fold = box.kind.most if row.ordered else 1
-        self._held, self._steps, self._told_hold = False, 0, False
-        self._held_at = self._until = 0.0  # monotonic
-        self._resume()
+        self._hold = Hold(row, box.schedule)
         self._lanes = [box.shard.spawn(self._run_lane) for _ in range(1 if row.ordered else LANES)]
-
-    def _resume(self) -> None:
-        """Go on with the hold that the process before has left."""
-        left = min((self.row.next_at - clock.now()) / 1000, self.box.schedule.longest_asked)
-        if not self.row.next_at:
-            return
-        self._held_at = time.monotonic()
-        self._until = self._held_at + max(0.0, left)
-        if holds(self.row.last_status):
-            self._held, self._steps = True, min(self.row.failures, LONG_HOLD)
-            self._told_hold = self._steps >= LONG_HOLD
 
     def _wants(self, type_: str) -> bool:
         wanted = self._wanted.get(type_)
@@ -85,7 +65,7 @@ class Sender:
     @property
     def held(self) -> bool:
         """Whether nothing is sent but a try now and then."""
-        return self._held
+        return self._hold.held
 
     @property
     def behind(self) -> int:
@@ -94,12 +74,12 @@ class Sender:
 
     def try_now(self) -> None:
         """Do not wait for the next try."""
-        self._until = 0.0
+        self._hold.now()
         self.bell.set()
 
     def look_aside(self) -> None:
         """What is kept aside has changed in the store."""
-        self._stale_aside = True
+        self._aside.look()
         self.bell.set()
 
     def stop(self) -> Place:
@@ -130,33 +110,20 @@ class Sender:
         while not self.ended:
             self.bell.clear()
             with self._picking:
-                pause = self._pause()
+                pause = self._hold.pause(self._in_flight)
                 batch = self._pick() if pause == 0 else []
             if batch:
                 if self.window.peek() is not None:
                     self.bell.set()  # for another lane
                 return batch
             if pause == 0:
-                pause = self._until_due()
+                pause = self._aside.until()
             self.bell.wait(pause)
         return []
 
-    def _pause(self) -> float | None:
-        """Seconds to wait, 0 to go on, None until something changes."""
-        left = self._until - time.monotonic()
-        if left > 0:
-            return left
-        if self._held and self._in_flight:
-            return None  # one try at a time
-        return 0
-
-    def _until_due(self) -> float | None:
-        waiting = [item.due for item in self._aside if not item.out]
-        return max(0.05, (min(waiting) - clock.now()) / 1000) if waiting else None
-
     def _pick(self) -> list[Item]:
         """Take the next events to deliver; there may be none."""
-        due = self._due()
+        due = self._aside.due()
         if not due and self.window.full and self._in_flight:
             return []
         first = due[0] if due else self._ahead(0)
@@ -171,7 +138,7 @@ class Sender:
         return self._take(first, 1 if first.aside else self._fold)
 
     def _ahead(self, index: int) -> Item | None:
-        self.window.fill(index + 1, self._tell_gap)
+        self.window.fill(index + 1, self.tell_gap)
         return self.window.peek(index)
 
     def _take(self, first: Item, most: int) -> list[Item]:
@@ -185,22 +152,6 @@ class Sender:
             batch.append(more)
         self._in_flight += 1
         return batch
-
-    def _due(self) -> list[Item]:
-        """What is kept aside and to be tried now."""
-        if self._stale_aside:
-            self._stale_aside = False
-            known = {item.number: item for item in self._aside}
-            kept = self.box.log.store.read(lambda: self.box.table.aside(self.row.id, MOST_ASIDE))
-            self._aside = [
-                known.get(one.number) or Item(self.box.logged(one), True, one.due, one.tries) for one in kept
-            ]
-        if not self._aside:
-            return []
-        now = clock.now()
-        # A clock that was put back must not make anything wait for longer than the schedule does.
-        longest = now + int(self.box.schedule.waits[-1] * 2000)
-        return [item for item in self._aside if not item.out and (item.due <= now or item.due > longest)]
 
     def _put_back(self, items: Sequence[Item]) -> None:
         for item in items:
@@ -233,18 +184,22 @@ class Sender:
     # -- what came of it
 
     def _settle(self, batch: list[Item], result: Result, began: float) -> None:
-        row, current = self.row, began >= self._held_at
+        row, current = self.row, self._hold.counts(began)
         row.last_status, row.last_error = result.status, result.error
         if result.taken:
             row.failures = row.failing_since = 0
             row.last_delivery_at = clock.now()
             self._note(batch, result, "delivered")
+            suspect = self._claim_suspect(batch)
             if current:
                 self._let_go()
                 self._spare(result.pause)
             self._finish(batch)
-            self._judge_suspect(batch)
+            if suspect is not None:
+                self._park(suspect, suspect.status, "breaks_receiver", suspect.broken)
             return
+        if self._probe in batch:
+            self._suspect = self._probe = None
         row.failures += 1
         row.failing_since = min(row.failing_since, clock.now()) or clock.now()
         if self.box.kind.is_gone(result.status):
@@ -257,7 +212,7 @@ class Sender:
         if clock.now() - row.failing_since >= patience.give_up_ms and row.failures >= patience.tries:
             return self._give_up(batch, "failing")
         if held:
-            self._hold(batch, result, current)
+            self._wait(batch, result, current)
         else:
             self._refused(batch, result)
 
@@ -265,16 +220,9 @@ class Sender:
         self._fold = self.box.kind.most if self.row.ordered else 1
         for item in batch:
             if item.aside:
-                self.box.persist(partial(self.box.table.unpark, self.row.id, item.number))
-                self._drop(item)
+                self._aside.taken(item)
             else:
                 self._keep(self.window.finish(item))
-
-    def _drop(self, item: Item) -> None:
-        """One of those aside is there no more."""
-        self._aside.remove(item)
-        if len(self._aside) == MOST_ASIDE - 1:
-            self._stale_aside = True
 
     def _keep(self, place: Place) -> None:
         if not self.stopped:
@@ -303,61 +251,53 @@ class Sender:
 
     # -- holding
 
-    def _hold(self, batch: list[Item], result: Result, current: bool) -> None:
-        first, schedule = batch[0], self.box.schedule
+    def _wait(self, batch: list[Item], result: Result, current: bool) -> None:
+        """The receiver cannot take anything now."""
+        first, tries = batch[0], self.box.schedule.tries
         if result.status >= 500:
             first.broken, first.status = first.broken + 1, result.status
             self._fold = 1
         if not current:
             return self._put_back(batch)
-        self._steps += 1
-        asked = schedule.asked(result.retry_after)
-        wait = schedule.wait(self._steps) if asked is None else asked
-        self._held_at = time.monotonic()
-        self._until = self._held_at + wait
-        self.row.next_at = clock.now() + int(wait * 1000)
-        if not self._held:
-            self._held = True
+        if self._hold.begin(result.retry_after):
             why = f"answers {result.status}" if result.status else result.error.replace("_", " ")
             log.warning("%s is held: %s", self.name, why)
-        if self._steps == LONG_HOLD:
-            self._told_hold = True
+        if self._hold.is_long:
+            self._hold.told = True
             self._tell("held", failures=self.row.failures)
         self._put_back(batch)
-        if first.broken == schedule.tries and not first.probe_at:
+        if first.broken == tries and not first.probe_at:
             with self._picking:
-                has_next = len(self._due()) > 1 or self._ahead(0 if first.aside else 1) is not None
+                has_next = len(self._aside.due()) > 1 or self._ahead(0 if first.aside else 1) is not None
             if has_next:
-                self._until = 0.0  # that one is tried at once
+                self._hold.now()  # that one is tried at once
 
     def _let_go(self) -> None:
         """It has answered: nothing is held any more."""
-        self._steps, self._until, self.row.next_at = 0, 0.0, 0
-        if not self._held:
+        if not self._hold.end():
             return
-        self._held = False
         log.info("%s answers again; %d events wait at most", self.name, self.behind)
-        if self._told_hold:
-            self._told_hold = False
+        if self._hold.told:
+            self._hold.told = False
             self._tell("released")
 
     def _spare(self, pause: str) -> None:
         """Wait as long as the receiver says that it would take nothing."""
         seconds = self.box.schedule.pause(pause) if pause else 0.0
         if seconds:
-            self._until = time.monotonic() + seconds
+            self._hold.spare(seconds)
 
-    def _judge_suspect(self, batch: Sequence[Item]) -> None:
-        """Park the event that has broken the receiver, if the one after it was taken."""
+    def _claim_suspect(self, batch: Sequence[Item]) -> Item | None:
+        """The event that has broken the receiver, if these were tried in its place; nobody else takes it then."""
         suspect, probe = self._suspect, self._probe
         self._suspect = self._probe = None
         if suspect is None or probe not in batch:
-            return
+            return None
         if suspect.aside:
             suspect.out = True
         else:
             self.window.take(suspect)
-        self._park(suspect, suspect.status, "breaks_receiver", suspect.broken)
+        return suspect
 
     # -- refusals
 
@@ -372,24 +312,12 @@ class Sender:
         if item.refused >= schedule.tries:
             return self._park(item, result.status, result.error, item.refused)
         wait = schedule.wait(item.refused)
-        if item.aside or (not self.row.ordered and len(self._aside) < MOST_ASIDE):
-            return self._set_aside(item, result, wait)
-        self._until = time.monotonic() + wait
-        self.row.next_at = clock.now() + int(wait * 1000)
-        self._put_back(batch)
-
-    def _set_aside(self, item: Item, result: Result, wait: float) -> None:
-        due = clock.now() + int(wait * 1000)
-        tried, error = item.refused, result.error
-        self.box.persist(
-            lambda: self.box.table.park(self.row.id, item.event, tried, result.status, error, due)
-        )
-        if item.aside:
-            item.due, item.out = due, False
-        else:
+        if not item.aside and (self.row.ordered or self._aside.full):
+            self._hold.wait(wait)
+            return self._put_back(batch)
+        self._aside.put(item, result.status, result.error, wait)
+        if not item.aside:
             self._keep(self.window.finish(item))
-            again = Item(item.event, True, due, item.refused)
-            self._aside.append(again)
 
     def _park(self, item: Item, status: int, error: str, tried: int) -> None:
         """Keep an event that was not taken for whoever asks for it, and go on."""
@@ -402,7 +330,7 @@ class Sender:
             "%s has not taken %s (%s): parked", self.name, self.box.log.id_of(item.number), status or error
         )
         if item.aside:
-            self._drop(item)
+            self._aside.drop(item)
         else:
             self._keep(self.window.finish(item))
 
@@ -414,7 +342,8 @@ class Sender:
         self.row.next_at = 0
         self.box.disable(self, why)
 
-    def _tell_gap(self) -> None:
+    def tell_gap(self) -> None:
+        """Tell that the log no longer holds, or never held, what this endpoint should have had."""
         oldest = self.box.log.id_of(self.box.log.oldest)
         log.warning("%s has missed events: the log begins at %s", self.name, oldest)
         self._tell("gap", oldest=oldest)

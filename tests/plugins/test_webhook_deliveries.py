@@ -371,6 +371,16 @@ def test_what_the_log_no_longer_holds_is_told(desk: Desk) -> None:
         assert told(desk, "webhook.gap") == [("webhook.gap", {"oldest": oldest})]
 
 
+def test_events_that_could_not_be_kept_at_all_are_told(desk: Desk, receiver: Receiver) -> None:
+    desk.hook(receiver.url)
+    desk.join(1)
+    until(lambda: users(receiver) == ["1"])
+    desk.shard.writer.dropped = 3
+    desk.join(2)
+    until(lambda: "webhook.gap" in receiver.types)
+    assert len(told(desk)) == 1
+
+
 def test_an_enabled_webhook_keeps_the_log_from_forgetting(desk: Desk) -> None:
     with Receiver(lambda delivery: 503) as receiver:
         id = desk.hook(receiver.url, "user.*")
