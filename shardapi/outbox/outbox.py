@@ -109,7 +109,8 @@ class Outbox:
         }
         # On disk before the file is written anew.
         if any(self._known[id_].number != number for id_, number in stored.items() if id_ in self._known):
-            self.persist(self._place_all)
+            with suppress(ApiError):  # a store that cannot write keeps nobody waiting
+                self.shard.writer.write(self._place_all)
 
     def _place_all(self) -> None:
         for id_, place in self._known.items():
