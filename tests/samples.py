@@ -1,7 +1,6 @@
 """The sample plugins as strangers' distributions: built and installed in a folder of their own; and a real broker."""
 
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -14,6 +13,7 @@ from typing import Any, Self
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
+OURS = "acars,assignments,clients,gateway,metrics,nets,openapi,operation,roster,status,stream"
 SOURCE = Path(__file__).resolve().parent / "plugins" / "samples"
 NAMES = tuple(sorted(path.parent.name for path in SOURCE.glob("*/pyproject.toml")))
 
@@ -37,13 +37,28 @@ def install(folder: Path) -> Path:
     return folder / "lib"
 
 
+def settings(library: Path, broker: "Broker") -> dict[str, str]:
+    """The settings of a shard with all of them beside some of ours; the broker's password lies in a file."""
+    password = broker.folder / "password"
+    password.write_text(broker.PASSWORD + "\n")
+    return {
+        "PYTHONPATH": str(library),
+        "SHARDAPI_PLUGINS__ENABLED": f"{OURS},{','.join(NAMES)}",
+        "SHARDAPI_PLUGINS__MQTT__PORT": str(broker.port),
+        "SHARDAPI_PLUGINS__MQTT__USERNAME": broker.USER,
+        "SHARDAPI_PLUGINS__MQTT__PASSWORD_FILE": str(password),
+        "SHARDAPI_LIMITS__DEFAULT": "1000000/minute",
+    }
+
+
 class Broker:
     """A real Mosquitto on a port that it keeps; `stop` and `start` are an outage that it remembers nothing of."""
 
     USER, PASSWORD = "shard", "a-secret-of-the-broker"
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.process = folder, None
+        self.folder = folder
+        self.process: subprocess.Popen[bytes] | None = None
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
         words, settings = folder / "passwords", folder / "mosquitto.conf"
@@ -51,9 +66,8 @@ class Broker:
         subprocess.run(made, check=True, capture_output=True)
         settings.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous false\npassword_file {words}\n"
-            f"persistence false\nuser {os.environ.get('USER') or 'root'}\n"
+            "persistence false\nuser root\n"  # where it is started by root, who may read this folder
         )
-        self.process: subprocess.Popen[bytes] | None
 
     def start(self) -> Self:
         """Start it and wait until it listens."""

@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 from gateways import GUILD, Connect, Join, Tail, token
+from samples import Broker, install
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as open_socket
 
@@ -14,6 +16,22 @@ from shardapi.testing import Operator, Server
 
 collect_ignore = ["samples"]  # their tests want them installed; test_samples.py sees to it
 numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the sample plugins are installed."""
+    return install(tmp_path_factory.mktemp("samples"))
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A Mosquitto, to which one gets with a password."""
+    broker = Broker(tmp_path_factory.mktemp("broker"))
+    try:
+        yield broker.start()
+    finally:
+        broker.stop()
 
 
 @pytest.fixture
