@@ -127,3 +127,14 @@ def test_the_files_for_systemd_lie_where_it_says() -> None:
 @pytest.mark.parametrize("target", re.findall(r"\]\((?!http)([^)#]+)\)", TEXT))
 def test_every_link_leads_somewhere(target: str) -> None:
     assert (ROOT / target).exists()
+
+
+@pytest.mark.debian("curl")
+def test_a_webhook_can_be_made(shard: Server) -> None:
+    script = "KEY=$(.venv/bin/shardapi keys create hooks --bundle bot)\n" + block_with("/api/v1/webhooks")
+    done = walk(shard, script)
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert made["secret"].startswith("whsec_")
+    listed = walk(shard, ".venv/bin/shardapi webhooks list").stdout
+    assert made["webhook"]["id"] in listed and "https://example.com/hook" in listed

@@ -201,20 +201,26 @@ class Sender:
         if self._probe in batch:
             self._suspect = self._probe = None
         row.failures += 1
-        row.failing_since = min(row.failing_since, clock.now()) or clock.now()
+        row.failing_since = self._failing_since()
         if self.box.kind.is_gone(result.status):
             self._note(batch, result, "gone")
             return self._give_up(batch, "gone")
         held = holds(result.status)
         self._note(batch, result, "held" if held else "refused")
         patience = self.box.schedule
-        # The clock may have been put forward: some tries have to be made, whatever it says.
-        if clock.now() - row.failing_since >= patience.give_up_ms and row.failures >= patience.tries:
+        too_long = clock.now() - row.failing_since >= patience.give_up_ms
+        if too_long and row.failures >= patience.give_up_tries:
             return self._give_up(batch, "failing")
         if held:
             self._wait(batch, result, current)
         else:
             self._refused(batch, result)
+
+    def _failing_since(self) -> int:
+        """When the first failure in a row was; now, if the clock was wrong as that was noted."""
+        since, now = self.row.failing_since, clock.now()
+        least = max(self.row.created_at, self.row.last_delivery_at)
+        return since if (least if least <= now else 1) <= since <= now else now
 
     def _finish(self, batch: list[Item]) -> None:
         self._fold = self.box.kind.most if self.row.ordered else 1

@@ -347,9 +347,25 @@ def test_one_failure_after_a_step_of_the_clock_is_no_five_days(
         desk.join(1)
         until(lambda: len(receiver.got) == 1)
         skew = 30 * 86_400_000
-        until(lambda: len(receiver.got) == 3)
+        until(lambda: len(receiver.got) == 2)
         receiver.answers = lambda delivery: 204
         until(lambda: desk.state(id)["failures"] == 0)
+        assert desk.state(id)["enabled"]
+
+
+def test_failures_of_a_clock_that_was_not_set_yet_do_not_count(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.box.schedule, now, skew = Schedule(waits=(0.01,) * 5), clock.now, 0
+    monkeypatch.setattr(clock, "now", lambda: now() + skew)
+    with Receiver(lambda delivery: 503) as receiver:
+        id = desk.hook(receiver.url, "user.*")
+        skew = -now() + 60_000  # a minute after the beginning of time, as on a machine without a battery
+        desk.join(1)
+        until(lambda: len(receiver.got) >= 5)
+        skew = 0
+        seen = len(receiver.got)
+        until(lambda: len(receiver.got) >= seen + 5)
         assert desk.state(id)["enabled"]
 
 
