@@ -16,8 +16,9 @@ class Guard:
     It is asked about every command at the shard's own door, real run and dry run alike, before central decides, with
     the guild as the commands before it have left it. It has to be fast: it runs while all else waits, so it answers
     from memory and a clock, and neither reads the store nor sleeps; it may be asked again about the same command, and
-    changes nothing but what it counts. What it raises besides ApiError is told as a problem and refuses nothing. Central's own endings of what was temporary are not asked about, and a central that is not
-    in this process knows nothing of guards.
+    changes nothing but what it counts. What it raises besides ApiError is told as a problem and refuses nothing.
+    Central's own endings of what was temporary are not asked about, and a central that is not in this process knows
+    nothing of guards.
     """
 
     def __init__(self, check: Check, errors: Sequence[ErrorCode] = ()) -> None:
