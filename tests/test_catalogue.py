@@ -175,6 +175,13 @@ def test_anybody_can_check_the_chain_whatever_the_entries_say(
     assert [one["entry"] and one["entry"]["name"] for one in added] == expected
 
 
+def test_a_tag_that_stands_twice_is_one_tag(app: ShardApp) -> None:
+    for tags in (("a", "a"), ("b", "a", "b")):
+        write(app, catalogue.save, [entry(tags=tags)], NOW)
+    with closing(sqlite3.connect(app.shard.store.path)) as db:
+        assert sorted(db.execute("SELECT tag FROM archive_tag")) == [("a",), ("b",)]
+
+
 def test_the_check_finds_what_was_changed_afterwards(app: ShardApp) -> None:
     in_pages(app, 3)
     with closing(sqlite3.connect(app.shard.store.path)) as db, db:

@@ -52,7 +52,7 @@ def run(operators: int, seed: int, bind: str, data_dir: Path | None) -> None:
     for number in SIGNALS:
         signal.signal(number, _end)
     _allow_files(operators)
-    with ExitStack() as stack:
+    with suppress(KeyboardInterrupt), ExitStack() as stack:
         folder = data_dir or Path(stack.enter_context(TemporaryDirectory(prefix="shardapi-demo-")))
         stack.callback(_be_deaf)
         environ, cast = _environ(folder, bind), _cast(operators)
@@ -63,7 +63,7 @@ def run(operators: int, seed: int, bind: str, data_dir: Path | None) -> None:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    raise SystemExit
+    raise KeyboardInterrupt  # a SystemExit would be laid to the plugin that is being loaded
 
 
 def _be_deaf() -> None:

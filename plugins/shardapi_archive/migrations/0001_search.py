@@ -11,7 +11,8 @@ OLD, NEW = (", ".join(f"{row}.{column}" for column in WORDS.split(", ")) for row
 
 ADD_WORDS = f"INSERT INTO archive_search (rowid, {WORDS}) VALUES (new.id, {NEW});"
 DROP_WORDS = f"INSERT INTO archive_search (archive_search, rowid, {WORDS}) VALUES ('delete', old.id, {OLD});"
-ADD_TAGS = "INSERT OR IGNORE INTO archive_tag SELECT new.guild, value, new.id FROM json_each(new.tags);"
+# DISTINCT, because an upsert's own way with conflicts takes the place of an OR IGNORE in a trigger.
+ADD_TAGS = "INSERT INTO archive_tag SELECT DISTINCT new.guild, value, new.id FROM json_each(new.tags);"
 DROP_TAGS = (
     "DELETE FROM archive_tag WHERE guild = old.guild AND id = old.id"
     " AND tag IN (SELECT value FROM json_each(old.tags));"
@@ -29,7 +30,7 @@ STEPS = (
     f" WHEN ({OLD}, old.guild, old.id) IS NOT ({NEW}, new.guild, new.id)"
     f" BEGIN {DROP_WORDS} {DROP_TAGS} {ADD_WORDS} {ADD_TAGS} END",
     "INSERT INTO archive_search (archive_search) VALUES ('rebuild')",
-    "INSERT OR IGNORE INTO archive_tag SELECT guild, value, catalogue.id FROM catalogue, json_each(tags)",
+    "INSERT INTO archive_tag SELECT DISTINCT guild, value, catalogue.id FROM catalogue, json_each(tags)",
 )
 
 
