@@ -28,6 +28,13 @@ def chosen_size(config: pytest.Config) -> str:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """At full size each test has the machine to itself."""
+    if chosen_size(config) == "soak":
+        config.option.numprocesses, config.option.dist = 0, "no"
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark every test with two sizes, so that -m finds it; leave out what comes in the other size only."""
     full, kept, left_out = chosen_size(config) == "soak", [], []
