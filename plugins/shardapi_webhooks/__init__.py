@@ -47,6 +47,7 @@ EXAMPLE = {
     "lastStatus": 204,
     "lastError": "",
     "nextAttemptAt": "",
+    "lastGapAt": "",
     "disabledReason": "",
     "parked": 0,
 }

@@ -27,6 +27,7 @@ class WebhookShown(msgspec.Struct, rename="camel"):
     last_status: int
     last_error: str
     next_attempt_at: str
+    last_gap_at: str
     disabled_reason: str
     parked: int
 
@@ -132,6 +133,7 @@ def shown(row: Row, parked: int, held: bool = False) -> WebhookShown:
         last_status=row.last_status,
         last_error=row.last_error,
         next_attempt_at=iso(row.next_at),
+        last_gap_at=iso(row.gap_at),
         disabled_reason=row.disabled,
         parked=parked,
     )

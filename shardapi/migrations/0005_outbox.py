@@ -7,7 +7,8 @@ TABLES = (
     " secret BLOB NOT NULL, events TEXT NOT NULL, ordered INTEGER NOT NULL, created_at INTEGER NOT NULL,"
     " enabled INTEGER NOT NULL, disabled TEXT NOT NULL, failures INTEGER NOT NULL, failing_since INTEGER NOT NULL,"
     " next_at INTEGER NOT NULL, last_delivery_at INTEGER NOT NULL, last_status INTEGER NOT NULL,"
-    " last_error TEXT NOT NULL, rewind INTEGER NOT NULL, generation INTEGER NOT NULL)",
+    " last_error TEXT NOT NULL, rewind INTEGER NOT NULL, generation INTEGER NOT NULL,"
+    " gap_at INTEGER NOT NULL)",
     "CREATE TABLE outbox_parked (endpoint TEXT NOT NULL, number INTEGER NOT NULL, type TEXT NOT NULL,"
     " net TEXT NOT NULL, at INTEGER NOT NULL, data TEXT NOT NULL, tries INTEGER NOT NULL, status INTEGER NOT NULL,"
     " error TEXT NOT NULL, due INTEGER NOT NULL, parked_at INTEGER NOT NULL, PRIMARY KEY (endpoint, number))"

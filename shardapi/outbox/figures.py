@@ -31,6 +31,8 @@ class Figures:
         behind = [(id_, sender.behind) for id_, sender in box.senders.items()]
         yield _gauges(f"{name}_waiting_events", f"Events before a {what}, at most.", "id", behind)
         attempts = [(one, box.counts.get(one, 0)) for one in OUTCOMES]
+        gaps = [("", box.counts.get("gap", 0))]
+        yield _counters(f"{name}_gaps", f"Times a {what} has missed events.", "", gaps)
         yield _counters(f"{name}_attempts", "Attempts to deliver an event, by outcome.", "outcome", attempts)
 
 
@@ -43,11 +45,11 @@ def _gauges(name: str, help_: str, label: str, values: Iterable[tuple[str, float
 def _counters(name: str, help_: str, label: str, values: Iterable[tuple[str, float]]) -> "Metric":
     from prometheus_client.core import CounterMetricFamily
 
-    return _filled(CounterMetricFamily(name, help_, labels=[label]), values)
+    return _filled(CounterMetricFamily(name, help_, labels=[label] if label else []), values)
 
 
 def _filled(family: Any, values: Iterable[tuple[str, float]]) -> "Metric":
     for of, value in values:
-        family.add_metric([of], value)
+        family.add_metric([of] if of else [], value)
     filled: Metric = family
     return filled

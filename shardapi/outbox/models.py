@@ -12,7 +12,7 @@ from ..store import many, one, rows
 MOST_ATTEMPTS = 100  # kept of one endpoint
 COLUMNS = (
     "id, url, secret, events, ordered, created_at, enabled, disabled, failures, failing_since, next_at,"
-    " last_delivery_at, last_status, last_error, rewind, generation"
+    " last_delivery_at, last_status, last_error, rewind, generation, gap_at"
 )
 ATTEMPT = "endpoint, number, type, at, status, ms, error, outcome"
 PARKED = "number, type, net, at, data, tries, status, error, due, parked_at"
@@ -37,12 +37,13 @@ class Row(msgspec.Struct):
     last_error: str = ""
     rewind: int = -1
     generation: int = 0
+    gap_at: int = 0
 
     def take_health(self, other: "Row") -> None:
         """Fare as another does, which is the same endpoint as its sender knows it."""
         self.failures, self.failing_since, self.next_at = other.failures, other.failing_since, other.next_at
         self.last_delivery_at, self.last_status = other.last_delivery_at, other.last_status
-        self.last_error = other.last_error
+        self.last_error, self.gap_at = other.last_error, other.gap_at
 
 
 class Attempt(NamedTuple):
@@ -109,9 +110,9 @@ class Table:
 
     def add(self, row: Row, number: int) -> None:
         """Keep a new endpoint, whose first event is the one after a number."""
+        marks = ", ".join("?" * len(Row.__struct_fields__))
         many(
-            f"INSERT INTO outbox_endpoint (guild, outbox, {COLUMNS})"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO outbox_endpoint (guild, outbox, {COLUMNS}) VALUES (?, ?, {marks})",
             [(self.guild, self.outbox, *_values(row))],
         )
         many("INSERT OR REPLACE INTO cursor VALUES (?, ?, ?, 1)", [(*self._cursor(row.id), number)])
@@ -186,11 +187,11 @@ class Table:
         """Keep what became of the last attempts."""
         many(
             "UPDATE outbox_endpoint SET failures = ?, failing_since = ?, next_at = ?, last_delivery_at = ?,"
-            " last_status = ?, last_error = ? WHERE id = ?",
+            " last_status = ?, last_error = ?, gap_at = ? WHERE id = ?",
             [
                 (
                     *(row.failures, row.failing_since, row.next_at, row.last_delivery_at),
-                    *(row.last_status, row.last_error, row.id),
+                    *(row.last_status, row.last_error, row.gap_at, row.id),
                 )
                 for row in endpoints
             ],

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import cached_property
+from itertools import count
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("shardapi.outbox")
 
 FLUSH_SECONDS = 1.0
+IDLE_FLUSHES = 20
 DISABLED = {
     "gone": "it answered {status}",
     "failing": "it has taken nothing for five days",
@@ -204,12 +206,20 @@ class Outbox:
                 gevent.sleep(RETRY_SECONDS)
 
     def _flush_often(self) -> None:
-        while True:
+        for turn in count(1):
             gevent.sleep(FLUSH_SECONDS)
-            self.flush()
+            try:
+                self.flush(everything=not turn % IDLE_FLUSHES)
+            except Exception as error:
+                self.shard.problems.failed(self.kind.name, "task", "the outbox's flush", error)
 
-    def flush(self) -> None:
-        """Keep how far each endpoint has come, and how the last attempts went."""
+    def flush(self, everything: bool = False) -> None:
+        """Keep how far each endpoint has come, and how the last attempts went; `everything` includes idle ones.
+
+        Those too pass what they do not want, and must not hold it.
+        """
+        if everything:
+            self.touched.update(one for one in self.senders.values() if one.window.place.number != one.kept)
         touched, self.touched = self.touched, set()
         if not touched:
             return
@@ -227,12 +237,14 @@ class Outbox:
 
         try:
             self.shard.writer.write(work)
+            for sender in current:
+                sender.kept = places[sender.row.id]
         except ApiError:
             self.touched |= touched
             for sender, made in attempts.items():
-                later = [*made, *sender.attempts]
+                kept = [*made, *sender.attempts]
                 sender.attempts.clear()
-                sender.attempts.extend(later)
+                sender.attempts.extend(kept)
 
     def disable(self, sender: Sender, why: str) -> None:
         """Give an endpoint up; called by its sender."""

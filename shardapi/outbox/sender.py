@@ -46,6 +46,7 @@ class Sender:
         self.attempts: deque[Attempt] = deque(maxlen=MOST_ATTEMPTS)
         self.bell = gevent.event.Event()
         self.ended = self.stopped = False
+        self.kept = place.number  # its place as the store has it
         self._wanted: dict[str, bool] = {}
         self._picking = RLock()
         self._aside = Aside(box, row.id)
@@ -352,6 +353,9 @@ class Sender:
         """Tell that the log no longer holds, or never held, what this endpoint should have had."""
         oldest = self.box.log.id_of(self.box.log.oldest)
         log.warning("%s has missed events: the log begins at %s", self.name, oldest)
+        self.row.gap_at = clock.now()
+        self.box.counts["gap"] = self.box.counts.get("gap", 0) + 1
+        self.box.touched.add(self)
         self._tell("gap", oldest=oldest)
 
     @property

@@ -385,6 +385,7 @@ def test_what_the_log_no_longer_holds_is_told(desk: Desk) -> None:
         assert users(receiver)[:1] == ["0"]
         assert users(receiver)[1:] == [str(user) for user in range(180, 200)][-len(users(receiver)) + 1 :]
         assert told(desk, "webhook.gap") == [("webhook.gap", {"oldest": oldest})]
+        assert desk.state(id)["lastGapAt"]
 
 
 def test_events_that_could_not_be_kept_at_all_are_told(desk: Desk, receiver: Receiver) -> None:
@@ -409,6 +410,16 @@ def test_an_enabled_webhook_keeps_the_log_from_forgetting(desk: Desk) -> None:
     desk.box.flush()
     desk.shard.writer.write(desk.shard.events.prune(24, 20))
     assert desk.shard.events.span <= 21
+
+
+def test_a_webhook_that_wants_nothing_of_it_holds_nothing(desk: Desk, receiver: Receiver) -> None:
+    id = desk.hook(receiver.url, "acars.*")
+    desk.join(*range(300))
+    until(lambda: id in desk.box.senders and not desk.box.senders[id].behind)
+    desk.box.flush(everything=True)
+    desk.shard.writer.write(desk.shard.events.prune(24, 20))
+    assert desk.shard.events.span <= 20
+    assert not told(desk, "webhook.gap") and not receiver.got
 
 
 def test_replay_sends_again_what_came_after_an_event_or_a_time(desk: Desk, receiver: Receiver) -> None:
