@@ -14,6 +14,7 @@ from shardapi.outbox.vault import Secret, Unreadable
 
 from .delivery import PREFIX, TEST, Messages
 from .settings import DEFAULT_EVENTS, HOME, Channel, Settings
+from .transitions import told
 
 EXTENSION = "discord"
 ANYWHERE = ("0.0.0.0/0", "::/0")
@@ -106,5 +107,10 @@ class Desk:
 
     def enable(self) -> bool:
         """Tell the channel again what happens, from where it was; False if it is told. Raises conflict."""
-        id_ = PREFIX + self.chosen().webhook
-        return bool(self.shard.writer.write(lambda: self.table.enable(id_, True)))
+        webhook = self.chosen().webhook
+        event = told("enabled", {"webhook": webhook})
+        changed: bool = self.shard.writer.write(
+            lambda: self.table.enable(PREFIX + webhook, True),
+            tell=lambda changed: [event] if changed and event is not None else [],
+        )
+        return changed

@@ -11,6 +11,10 @@ class DiscordDisabled(Frozen, frozen=True, kw_only=True):
     failures: int
 
 
+class DiscordEnabled(Frozen, frozen=True, kw_only=True):
+    webhook: str
+
+
 class DiscordGap(Frozen, frozen=True, kw_only=True):
     webhook: str
     oldest: str
@@ -32,6 +36,7 @@ class DiscordParked(Frozen, frozen=True, kw_only=True):
 
 TYPES = [
     EventType("discord.disabled", DiscordDisabled, "Discord is told nothing more until that is enabled."),
+    EventType("discord.enabled", DiscordEnabled, "Discord is told again, from where it was."),
     EventType("discord.gap", DiscordGap, "The log no longer holds what Discord was not told."),
     EventType("discord.held", DiscordHeld, "Discord has taken nothing for some minutes; messages wait."),
     EventType("discord.released", DiscordReleased, "Discord takes messages again."),

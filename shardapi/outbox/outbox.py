@@ -37,6 +37,7 @@ IDLE_FLUSHES = 20
 DISABLED = {
     "gone": "it answered {status}",
     "failing": "it has taken nothing for five days",
+    "url_refused": "its URL is none that may be delivered to",
     "secret_unreadable": "its secret was encrypted with a signing secret that is no more; rotate it",
 }
 
@@ -55,6 +56,7 @@ class Outbox:
         self.touched: set[Sender] = set()
         self.counts: dict[str, int] = {}
         self._known: dict[str, Place] = {}
+        self._off: set[str] = set()
         self._stale = gevent.event.Event()
         shard.writer.on_foreign.append(self._stale.set)
         shard.writer.on_dropped.append(self._tell_dropped)
@@ -126,6 +128,7 @@ class Outbox:
         self._hold(rows)
         for gone in self._known.keys() - {row.id for row in rows}:
             self._stop(gone)
+            self._off.discard(gone)
             del self._known[gone]
         for row in rows:
             self._known.setdefault(row.id, Place(stored.get(row.id, self.log.newest), row.generation))
@@ -151,7 +154,10 @@ class Outbox:
         if row.rewind >= 0:
             self._go_back(row)
         if not row.enabled:
-            return
+            return self._off.add(row.id)
+        if row.id in self._off:
+            self._off.remove(row.id)
+            log.info("%s %s (%s) is enabled", self.kind.word, row.id, urlsplit(row.url).hostname)
         if sender is None:
             return self._start(row, parked)
         if sender.row.secret != row.secret and (secrets := self._secrets(row)) is not None:
@@ -179,6 +185,10 @@ class Outbox:
         secrets = self._secrets(row)
         if secrets is not None:
             url, pack = self.kind.url(row, secrets), self.kind.packer(row, secrets)
+            try:
+                parse(url)
+            except ApiError:  # an older version has taken it
+                return self._disable(row, "url_refused", self._known[row.id].number)
             self.senders[row.id] = Sender(self, row, pack, url, self._known[row.id], parked)
 
     def _stop(self, id_: str) -> None:

@@ -344,6 +344,7 @@ def test_enabled_again_it_is_told_what_it_missed(make_app: MakeApp) -> None:
             desk.outbox.wake()
             until(lambda: len(server.got) == 2, "for what it missed")
             assert desk.enable() is False
+            assert [one.type for one in app.shard.events.page(0, 10**9)][-1] == "discord.enabled"
         assert server.messages == ["**a** joined\n**b** joined"] * 2
 
 

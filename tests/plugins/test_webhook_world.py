@@ -109,6 +109,16 @@ def test_the_sender_refuses_them_too(world: World, make_app: MakeApp) -> None:
     assert world.hits == []
 
 
+def test_a_webhook_whose_url_is_taken_no_more_is_disabled(world: World, make_app: MakeApp) -> None:
+    with delivering(make_app(**MOST_CALLS)) as desk:
+        (id_,) = put(desk, [f"http://1.2.3.4@127.0.0.1:{world.port}/"]).values()
+        until(lambda: not desk.state(id_)["enabled"], "for it to be disabled")
+        assert desk.state(id_)["disabledReason"] == "url_refused"
+        desk.call("POST", f"/webhooks/{id_}/enable")
+        until(lambda: not desk.state(id_)["enabled"], "for it to be disabled again")
+    assert world.hits == []
+
+
 def test_canaries_notice_what_is_allowed_and_metadata_is_refused_even_then(
     world: World, make_app: MakeApp
 ) -> None:
