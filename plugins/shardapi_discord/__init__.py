@@ -32,8 +32,7 @@ def shardapi_blueprints(app: ShardApp) -> list[Routes]:
     """The commands, and the outbox of this shard; there are no routes."""
     desk = app.extensions[EXTENSION] = Desk(app.shard)
     desk.check_events()
-    if desk.channel is not None:
-        app.extensions.setdefault(COLLECTORS, []).append(Figures(desk.outbox))
+    app.extensions.setdefault(COLLECTORS, []).append(Figures(desk.outbox))
     return [discord]
 
 

@@ -51,9 +51,15 @@ class Desk:
 
     def run(self) -> None:
         """Tell the channel what happens for as long as this process serves the shard."""
-        self.outbox.persist(self._settle)
+        if not self._is_settled():  # a start writes nothing without need
+            self.outbox.persist(self._settle)
         if self.channel is not None:
             self.outbox.run()
+
+    def _is_settled(self) -> bool:
+        kept = [(row.id, self._kept(row)) for row in self.shard.store.read(self.table.all)]
+        wanted = self.channel
+        return kept == ([] if wanted is None else [(PREFIX + wanted.webhook, wanted.secret)])
 
     def _settle(self) -> None:
         """Keep the channel of the settings and no other; runs inside a write."""

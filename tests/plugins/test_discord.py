@@ -375,6 +375,21 @@ def test_what_happens_while_nothing_runs_is_told_later(make_app: MakeApp, discor
     assert discord.lines == ["**meanwhile** joined"]
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_start_with_the_same_settings_writes_nothing(
+    make_app: MakeApp, discord: Discord, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = settings(discord) if told else {}
+    with telling(make_app(**given)) as desk:
+        desk.shard.close()
+    again = make_app(**given)
+    written: list[Any] = []
+    monkeypatch.setattr(again.shard.writer, "write", lambda work, **more: written.append(work))
+    with telling(again):
+        gevent.sleep(0.1)
+    assert written == []
+
+
 def test_another_token_is_used_and_begins_anew(make_app: MakeApp, discord: Discord) -> None:
     wrong = discord.base + PATH[:-5] + "wrong"
     app = make_app(**settings(discord, URL=wrong))
