@@ -9,11 +9,11 @@ TABLES = (
     " next_at INTEGER NOT NULL, last_delivery_at INTEGER NOT NULL, last_status INTEGER NOT NULL,"
     " last_error TEXT NOT NULL, rewind INTEGER NOT NULL, generation INTEGER NOT NULL,"
     " gap_at INTEGER NOT NULL)",
-    "CREATE TABLE outbox_parked (endpoint TEXT NOT NULL, number INTEGER NOT NULL, type TEXT NOT NULL,"
-    " net TEXT NOT NULL, at INTEGER NOT NULL, data TEXT NOT NULL, tries INTEGER NOT NULL, status INTEGER NOT NULL,"
-    " error TEXT NOT NULL, due INTEGER NOT NULL, parked_at INTEGER NOT NULL, PRIMARY KEY (endpoint, number))"
-    " WITHOUT ROWID",
-    "CREATE TABLE outbox_attempt (id INTEGER PRIMARY KEY AUTOINCREMENT, endpoint TEXT NOT NULL,"
+    "CREATE TABLE outbox_parked (guild TEXT NOT NULL, endpoint TEXT NOT NULL, number INTEGER NOT NULL,"
+    " type TEXT NOT NULL, net TEXT NOT NULL, at INTEGER NOT NULL, data TEXT NOT NULL, tries INTEGER NOT NULL,"
+    " status INTEGER NOT NULL, error TEXT NOT NULL, due INTEGER NOT NULL, parked_at INTEGER NOT NULL,"
+    " PRIMARY KEY (endpoint, number)) WITHOUT ROWID",
+    "CREATE TABLE outbox_attempt (id INTEGER PRIMARY KEY AUTOINCREMENT, guild TEXT NOT NULL, endpoint TEXT NOT NULL,"
     " number INTEGER NOT NULL, type TEXT NOT NULL, at INTEGER NOT NULL, status INTEGER NOT NULL, ms INTEGER NOT NULL,"
     " error TEXT NOT NULL, outcome TEXT NOT NULL)",
     "CREATE INDEX outbox_attempt_endpoint ON outbox_attempt (endpoint, id)",

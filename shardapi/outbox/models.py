@@ -199,9 +199,12 @@ class Table:
 
     def log_attempts(self, attempts: Sequence[Attempt]) -> None:
         """Keep attempts, and of each endpoint only the last ones."""
-        marks, there = ", ".join("?" * len(Attempt._fields)), {row.id for row in self.all()}
+        marks, there = ", ".join("?" * (1 + len(Attempt._fields))), {row.id for row in self.all()}
         attempts = [one for one in attempts if one.endpoint in there]
-        many(f"INSERT INTO outbox_attempt ({ATTEMPT}) VALUES ({marks})", attempts)
+        many(
+            f"INSERT INTO outbox_attempt (guild, {ATTEMPT}) VALUES ({marks})",
+            [(self.guild, *one) for one in attempts],
+        )
         many(
             "DELETE FROM outbox_attempt WHERE endpoint = ?1 AND id <= (SELECT id FROM outbox_attempt"
             " WHERE endpoint = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
@@ -226,7 +229,8 @@ class Table:
             *(tries, status, error, due, clock.now()),
         )
         many(
-            f"INSERT OR REPLACE INTO outbox_parked (endpoint, {PARKED}) VALUES (?, {marks})", [(id_, *values)]
+            f"INSERT OR REPLACE INTO outbox_parked (guild, endpoint, {PARKED}) VALUES (?, ?, {marks})",
+            [(self.guild, id_, *values)],
         )
 
     def unpark(self, id_: str, number: int) -> None:
@@ -253,7 +257,7 @@ class Table:
         return dict(
             rows(
                 "SELECT endpoint, count(*) FROM outbox_parked JOIN outbox_endpoint ON id = endpoint"
-                " WHERE guild = ? AND outbox = ? AND due = 0 GROUP BY endpoint",
+                " WHERE outbox_endpoint.guild = ? AND outbox = ? AND due = 0 GROUP BY endpoint",
                 (self.guild, self.outbox),
             )
         )
