@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+
+import msgspec
 
 from shardapi import Logged, Shard
 from shardapi.guild import GLOBAL_SLOT, GLOBAL_UID, PUBLIC_SLOT, PUBLIC_UID, Guild
@@ -12,6 +13,21 @@ from .talk import Spell, TalkTime
 
 GLOBAL_NAME = "Global"
 MOST_NAMES = 10_000
+
+
+class _Said(msgspec.Struct, rename="camel", gc=False):
+    user_id: str
+    display_name: str
+    net_uid: str = ""
+    duration_ms: int = 0
+
+
+class _Told(msgspec.Struct, gc=False):
+    at: datetime
+    data: _Said
+
+
+_decode = msgspec.json.Decoder(_Told).decode
 
 
 class Observer:
@@ -32,22 +48,21 @@ class Observer:
 
     def take(self, events: Sequence[Logged]) -> None:
         """Called on the loop after each commit, so it decodes only what it needs."""
+        self.logged.update([event.type for event in events])
         for event in events:
-            self.logged[event.type] += 1
             if event.type == "ptt.stop":
-                self._stopped(event.envelope)
+                self._stopped(_decode(event.line))
             elif event.type == "user.left":
-                data = event.envelope["data"]
-                if data["userId"] in self._users:
-                    self._users[data["userId"]] = data["displayName"]
+                said = _decode(event.line).data
+                if said.user_id in self._users:
+                    self._users[said.user_id] = said.display_name
 
-    def _stopped(self, envelope: dict[str, Any]) -> None:
-        data = envelope["data"]
-        ended, ms = round(datetime.fromisoformat(envelope["at"]).timestamp() * 1000), data["durationMs"]
-        user, net = data["userId"], data["netUid"]
+    def _stopped(self, told: _Told) -> None:
+        said = told.data
+        ended, user, net, ms = round(told.at.timestamp() * 1000), said.user_id, said.net_uid, said.duration_ms
         transmissions, total = self.totals.get(net, (0, 0))
         self.totals[net] = transmissions + 1, total + ms
-        self._users[user] = data["displayName"]
+        self._users[user] = said.display_name
         self.talk.add(Spell(ended - ms, ended, user, net, ms))
         if len(self._users) + len(self._gone) > self._most_names:
             self._forget()
