@@ -223,7 +223,7 @@ def _needs_lock() -> bool:
 def _migrate(name: str, directory: Path) -> list[str]:
     table = f"migration_{name}"
     known = one("SELECT 1 FROM sqlite_master WHERE name = ?", (table,))
-    had = {row[0] for row in rows(f"SELECT name FROM {table}")} if known else set()
+    had = {row[0] for row in rows(f'SELECT name FROM "{table}"')} if known else set()
     steps = {path.stem for path in directory.glob("[0-9]*.py")}
     if had - steps:
         raise StoreTooNew(

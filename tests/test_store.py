@@ -166,6 +166,12 @@ def step(folder: Path, name: str, sql: str) -> None:
     (folder / f"{name}.py").write_text(f"def up(migrator, db):\n    db.execute_sql({sql!r})\n")
 
 
+def test_a_name_that_sql_would_read_otherwise_is_a_name(store: Store, tmp_path: Path) -> None:
+    step(tmp_path / "steps", "0001_first", "INSERT INTO thing (name) VALUES ('one')")
+    assert store.migrate("button-box", tmp_path / "steps") == ["0001_first"]
+    assert store.migrate("button-box", tmp_path / "steps") == []
+
+
 def test_each_step_runs_once_in_its_order(store: Store, tmp_path: Path) -> None:
     steps = tmp_path / "steps"
     step(steps, "0001_first", "INSERT INTO thing (name) VALUES ('one')")
