@@ -71,6 +71,10 @@ class Desk:
         """Open or close the operation."""
         self.shard.central.submit([SetOperation(open=not self.shard.guild.operation_open)])
 
+    def settle(self) -> None:
+        """Wait until what was delivered is known to be, so that a restart delivers none of it again."""
+        until(lambda: not any(sender.behind for sender in self.box.senders.values()), "for it to settle")
+
     def begin(self) -> "Desk":
         """Deliver from now on."""
         self._running = gevent.spawn(self.box.run)

@@ -538,7 +538,7 @@ def test_deliveries_go_on_where_they_were_without_the_last_second_of_the_store(
             desk.hook(receiver.url, "user.*", ordered=ordered)
             desk.join(*range(40))
             until(lambda: len(receiver.got) == 40)
-            gevent.sleep(0.05)
+            desk.settle()
         with delivering(make_app(**LOOPBACK)) as desk:
             desk.join("next")
             until(lambda: "next" in users(receiver))
@@ -570,6 +570,7 @@ def test_a_secret_nobody_can_read_any_more_disables_and_rotation_mends_it(
     with delivering(make_app(**LOOPBACK, SIGNING_SECRET=f"{'b' * 64} {'a' * 64}")) as desk:
         desk.join(1)
         until(lambda: users(receiver) == ["1"])
+        desk.settle()
     with delivering(make_app(**LOOPBACK, SIGNING_SECRET="c" * 64)) as desk:
         until(lambda: desk.state(id)["disabledReason"] == "secret_unreadable")
         answer = desk.client.post(f"/api/v1/webhooks/{id}/test")
