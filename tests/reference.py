@@ -105,6 +105,7 @@ POST   /webhooks/:id/test read:events  action changed version id delivered statu
 POST   /webhooks/:id/enable read:events  action changed version webhook.id webhook.enabled
 POST   /webhooks/:id/rotate read:events  action changed version webhook.id secret previousUntil
 POST   /webhooks/:id/replay read:events  action changed version webhook.id since parked
+POST   /public-token/rotate manage:features  action changed version token statusUrl widgetUrl expiresAt
 """
 
 

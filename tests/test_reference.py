@@ -681,6 +681,15 @@ def _(shard: Server, operator: Connect) -> requests.Response:
     return answer
 
 
+@exercise("POST /public-token/rotate")
+def _(shard: Server, operator: Connect) -> requests.Response:
+    old = shard.get("/public-token").json()
+    answer = shard.post("/public-token/rotate")
+    assert shard.get("/public-token").json()["token"] == answer.json()["token"] != old["token"]
+    assert requests.get(old["statusUrl"], timeout=20).status_code == 410
+    return answer
+
+
 @exercise("GET /embed/status")
 def _(shard: Server, operator: Connect) -> requests.Response:
     shard.net("Embedded")

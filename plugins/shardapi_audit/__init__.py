@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from shardapi import Answer, Query, Routes, Shard, ShardApp, hookimpl
+from shardapi import Answer, FieldError, Query, Routes, Shard, ShardApp, clock, errors, hookimpl
 from shardapi.clock import iso
 from shardapi.models import Audit
 
@@ -17,6 +17,20 @@ class AuditQuery(Query, kw_only=True):
     before: Annotated[int, Meta(ge=0, le=2**63 - 1, description="Only entries older than this id")] | None = (
         None
     )
+    key_id: Annotated[
+        str, Meta(max_length=64, description="Only calls with this key; panel is the panel's")
+    ] = ""
+    status: Annotated[
+        str,
+        Meta(
+            pattern=r"^([1-5]([0-9][0-9]|xx))?$(?!\n)",
+            description="Only answers of this status; 4xx is all of them",
+            examples=["4xx"],
+        ),
+    ] = ""
+    path: Annotated[str, Meta(max_length=200, description="Only paths that have this in them")] = ""
+    since: Annotated[str, Meta(max_length=40, description="Only from this time on, in ISO 8601")] = ""
+    until: Annotated[str, Meta(max_length=40, description="Only from before this time, in ISO 8601")] = ""
 
 
 class AuditEntry(msgspec.Struct, rename="camel", kw_only=True):
@@ -43,14 +57,38 @@ class AuditAnswer(Answer, kw_only=True):
     entries: list[AuditEntry]
 
 
-@audit.get("/audit", scope="read:audit")
+@audit.get("/audit", scope="read:audit", errors=[errors.INVALID_VALUE])
 def read(query: AuditQuery, shard: Shard) -> AuditAnswer:
     """Recent calls with their outcome, refused ones too; never a secret or a body."""
-    mine = Audit.guild == shard.guild_id
-    if query.before is not None:
-        mine &= Audit.id < query.before
-    newest = Audit.select().where(mine).order_by(Audit.id.desc()).limit(query.limit)
+    newest = Audit.select().where(_wanted(query, shard)).order_by(Audit.id.desc()).limit(query.limit)
     return AuditAnswer(entries=shard.store.read(lambda: [_entry(row) for row in newest]))
+
+
+def _wanted(query: AuditQuery, shard: Shard) -> Any:
+    """The condition that a query is. Raises invalid_value for a time that is none."""
+    wanted = Audit.guild == shard.guild_id
+    if query.before is not None:
+        wanted &= Audit.id < query.before
+    if query.key_id:
+        wanted &= Audit.key_id == query.key_id
+    if query.status:
+        least, most = (int(query.status.replace("x", digit)) for digit in "09")
+        wanted &= Audit.status.between(least, most)
+    if query.path:
+        wanted &= Audit.path.contains(query.path)
+    if query.since:
+        wanted &= Audit.at >= _time("since", query.since)
+    if query.until:
+        wanted &= Audit.at < _time("until", query.until)
+    return wanted
+
+
+def _time(name: str, text: str) -> int:
+    try:
+        return clock.ms(text)
+    except (ValueError, OverflowError):
+        problem = FieldError(name, "Expected a time such as 2026-11-20T19:30:00Z")
+        raise errors.INVALID_VALUE(f"{name} is no time.", errors=(problem,)) from None
 
 
 def _entry(row: Any) -> AuditEntry:

@@ -5,14 +5,14 @@ from typing import Annotated
 import flask
 import msgspec
 
-from shardapi import PUBLIC, ApiError, Call, Query, Routes, Shard, ShardApp, hookimpl
+from shardapi import PUBLIC, ApiError, Call, NoBody, Query, Routes, Shard, ShardApp, Write, hookimpl
 from shardapi.errors import INVALID_VALUE, PUBLIC_TOKEN_ENDED, PUBLIC_TOKEN_INVALID, FieldError
 
 from .commands import rotate, show
 from .live import LiveAnswer
 from .page import THEMES
 from .settings import Settings as Settings
-from .site import EXTENSION, STATUS, WIDGET, LinksAnswer, Site
+from .site import EXTENSION, STATUS, WIDGET, LinksAnswer, LinksRotated, Site
 
 embed = Routes("embed", cli_group="public-token")
 embed.cli.help = "See or rotate the link for the org's website."
@@ -52,6 +52,16 @@ class WidgetQuery(TokenQuery, kw_only=True):
 def read_token(shard: Shard) -> LinksAnswer:
     """The public token and its links, the same until it is rotated: they show numbers and nets, never people."""
     return Site.of(shard).links()
+
+
+@embed.post(
+    "/public-token/rotate",
+    scope="manage:features",
+    examples={"answer": {"action": "public-token.rotate"}},
+)
+def rotate_token(body: NoBody, write: Write, shard: Shard) -> LinksRotated:
+    """End every public token there is and show the new one; pages with an old link show nothing any more."""
+    return Site.of(shard).rotate(write)
 
 
 @embed.get(STATUS, scope=PUBLIC, errors=REFUSALS, headers=HEADERS)

@@ -2,7 +2,7 @@
 
 import flask
 
-from shardapi import Answer, Shard, clock
+from shardapi import Answer, Shard, Write, Written, clock
 from shardapi.routes import API_PREFIX
 
 from .live import Live
@@ -31,6 +31,15 @@ class LinksAnswer(Answer, kw_only=True):
         )
 
 
+class LinksRotated(Written, kw_only=True):
+    """The new public token and its links; a dry run shows none."""
+
+    token: str
+    status_url: str
+    widget_url: str
+    expires_at: str
+
+
 class Site:
     """All of this for one shard."""
 
@@ -48,9 +57,9 @@ class Site:
         assert found.shard is shard
         return found
 
-    def links(self) -> LinksAnswer:
+    def links(self, generation: int = 0) -> LinksAnswer:
         """The token of today in its links."""
-        minted = self.tokens.mint()
+        minted = self.tokens.mint(generation)
         base = self.shard.base_url + API_PREFIX
         return LinksAnswer(
             token=minted.token,
@@ -58,3 +67,21 @@ class Site:
             widget_url=f"{base}{WIDGET}?token={minted.token}",
             expires_at=clock.iso(minted.ends * 1000),
         )
+
+    def rotate(self, write: Write) -> LinksRotated:
+        """End every token there is; the links of the new one."""
+
+        def answer(generation: int) -> LinksRotated:
+            links = self.links(generation)
+            return LinksRotated(
+                action="public-token.rotate",
+                changed=True,
+                token=write.minted(links.token),
+                status_url=write.minted(links.status_url),
+                widget_url=write.minted(links.widget_url),
+                expires_at=links.expires_at,
+            )
+
+        rotated = write.store(self.tokens.step, answer)
+        self.tokens.reload()
+        return rotated

@@ -39,9 +39,12 @@ class PublicTokens:
         self.reload()
         shard.writer.on_foreign.append(self.reload)
 
-    def mint(self) -> Minted:
+    def mint(self, generation: int = 0) -> Minted:
         """The token of today: always the same until it is rotated, or for a day where tokens end by themselves."""
-        said: dict[str, str | int] = {"guild": self.shard.guild_id, "generation": self.generation}
+        said: dict[str, str | int] = {
+            "guild": self.shard.guild_id,
+            "generation": generation or self.generation,
+        }
         ends = 0
         if self.days:
             today = clock.now() // 1000 // DAY_SECONDS
@@ -75,14 +78,16 @@ class PublicTokens:
 
     def rotate(self) -> None:
         """End every token there is; one made from now on is good."""
-        mine = PublicToken.guild == self.shard.guild_id
-
-        def step() -> None:
-            if not PublicToken.update(generation=PublicToken.generation + 1).where(mine).execute():
-                PublicToken.insert(guild=self.shard.guild_id, generation=FIRST + 1).execute()
-
-        self.shard.writer.write(step)
+        self.shard.writer.write(self.step)
         self.reload()
+
+    def step(self) -> int:
+        """The next generation, in the running transaction; `reload` takes note of it."""
+        mine = PublicToken.guild == self.shard.guild_id
+        if not PublicToken.update(generation=PublicToken.generation + 1).where(mine).execute():
+            PublicToken.insert(guild=self.shard.guild_id, generation=FIRST + 1).execute()
+        generation: int = PublicToken.get(mine).generation
+        return generation
 
     def reload(self) -> None:
         """Read the generation again; when it has moved, forget which tokens were good."""

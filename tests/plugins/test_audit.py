@@ -86,3 +86,60 @@ def test_a_guild_sees_its_own_audit_only(
     other = make_app(GUILD__ID="42")
     said(client_of(other).post(f"{API}/nets", json={"name": "A"}))
     assert entries(app, client) == []
+
+
+# -- filters
+
+
+@pytest.fixture
+def past(app: ShardApp, client: FlaskClient) -> dict[str, str]:
+    """Calls of two keys, some refused; the keys' ids by name."""
+    other = client_of(app, "read:status")
+    client.post(f"{API}/nets", json={"name": "A"})
+    for path in ("status", "archive/x_100%25", "webhooks/wh_nothing/deliveries"):
+        client.get(f"{API}/{path}")
+        other.get(f"{API}/{path}")
+    return {key.name: key.id for key in app.shard.keys.all()}
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("keyId={test}", 4),
+        ("keyId={client}", 3),
+        ("keyId=key_nobody", 0),
+        ("status=200", 3),
+        ("status=403", 2),
+        ("status=4xx", 4),
+        ("status=4xx&keyId={client}", 2),
+        ("path=/nets", 1),
+        ("path=_100%25", 2),
+        ("path=%25", 2),
+        ("path=stat", 2),
+        ("since=2020-01-01T00:00:00Z", 7),
+        ("until=2020-01-01T00:00:00Z", 0),
+        ("since=2020-01-01T00:00:00%2B01:00&until=2100-01-01", 7),
+    ],
+)
+def test_filters_leave_what_they_name(
+    app: ShardApp, client: FlaskClient, past: dict[str, str], query: str, count: int
+) -> None:
+    assert len(entries(app, client, f"?{query.format(**past)}")) == count
+
+
+def test_filters_hold_from_page_to_page(app: ShardApp, client: FlaskClient, past: dict[str, str]) -> None:
+    query = f"?keyId={past['test']}&limit=3"
+    first = entries(app, client, query)
+    (last,) = entries(app, client, f"{query}&before={first[-1]['id']}&until={first[0]['at']}")
+    assert [one["path"].split("/")[3] for one in [*first, last]] == ["webhooks", "archive", "status", "nets"]
+
+
+@pytest.mark.parametrize(
+    "query", ["status=9xx", "status=40x", "status=", "since=yesterday", "until=9999999-1-1"]
+)
+def test_a_filter_that_makes_no_sense_is_refused(client: FlaskClient, query: str) -> None:
+    answer = client.get(f"{API}/audit?{query}")
+    if query == "status=":
+        said(answer)
+    else:
+        problem(answer, "invalid_value")

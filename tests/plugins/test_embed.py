@@ -405,6 +405,24 @@ def test_the_commands_show_and_rotate_it(tmp_path: Path) -> None:
     assert before["token"] != after["token"] == json.loads(run("show", "--json"))["token"]
 
 
+def test_the_api_rotates_it_once_and_a_dry_run_shows_no_new_one(app: ShardApp, client: FlaskClient) -> None:
+    old = said(client.get(f"{API}/public-token"))
+    problem(client_of(app, "read:status").post(f"{API}/public-token/rotate"), "missing_scope")
+    tried = said(client.post(f"{API}/public-token/rotate?dryRun=true"))
+    assert tried["changed"] and (tried["token"], tried["statusUrl"], tried["widgetUrl"]) == ("", "", "")
+    assert said(client.get(f"{API}/public-token")) == old
+    again = {"Idempotency-Key": "once"}
+    new = said(client.post(f"{API}/public-token/rotate", headers=again))
+    assert said(client.post(f"{API}/public-token/rotate", headers=again)) == new
+    links = ("token", "statusUrl", "widgetUrl", "expiresAt")
+    assert {name: new[name] for name in links} == {
+        name: said(client.get(f"{API}/public-token"))[name] for name in links
+    }
+    public = client_with(app, "")
+    problem(public.get(f"{API}/embed/status", query_string={"token": old["token"]}), "public_token_ended")
+    said(public.get(f"{API}/embed/status", query_string={"token": new["token"]}))
+
+
 def test_a_rotation_by_another_process_acts_within_a_second(shard: Server) -> None:
     old = shard.get("/public-token").json()
     path = old["statusUrl"].removeprefix(shard.url)
