@@ -59,6 +59,7 @@ PARTS = {
     "cli.options": ("as_json", "say"),
     "config": ("Rate",),
     "hub": ("Filter", "Hub"),
+    "inventory": ("inventory",),
     "limits": ("Limit", "beside", "subnet"),
     "models": ("Audit",),
     "openapi": ("document",),
