@@ -32,9 +32,14 @@ CANNOT_WRITE = {
     FULL: "the disk is full",
     CANNOT_OPEN: "it cannot be opened",
 }
+TABLES_OF = "tables of "
 CANNOT_MAKE_FILES = {READ_ONLY, IO_ERROR, FULL, CANNOT_OPEN}
 
 _thread_local = get_original("threading", "local")()
+
+
+class StoreTooNew(Exception):
+    """Raised when the store was written by a newer version of a plugin or of the core."""
 
 
 class _Current(peewee.DatabaseProxy):
@@ -217,6 +222,64 @@ def sqlite_version() -> tuple[int, ...]:
 
 def _needs_lock() -> bool:
     return sqlite_version() < SAFE_WITH_TWO_WRITERS
+
+
+def _migrate(name: str, directory: Path) -> list[str]:
+    table = f"migration_{name}"
+    known = one("SELECT 1 FROM sqlite_master WHERE name = ?", (table,))
+    had = {row[0] for row in rows(f'SELECT name FROM "{table}"')} if known else set()
+    steps = {path.stem for path in directory.glob("[0-9]*.py")}
+    if had - steps:
+        raise StoreTooNew(
+            f"the store is newer than this version of {name} (it has had {max(had - steps)}); upgrade shardapi"
+        )
+    if had == steps:
+        return []
+    from playhouse.migrations import Runner  # 1.3 MiB that a store in its final shape does without
+
+    before = _tables()
+    try:
+        applied: list[str] = Runner(database.obj, str(directory), table_name=table).up()
+    finally:
+        _note_tables(name, before)
+    return applied
+
+
+def _tables() -> set[str]:
+    """The names of all tables, less those that a virtual one is made of."""
+    found = rows("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual')")
+    return {name for (name,) in found}
+
+
+def _note_tables(name: str, before: set[str]) -> None:
+    """Keep in mind which tables are a plugin's, for when it is gone."""
+    after = _tables()
+    if name == "core" or after == before or "meta" not in after:
+        return
+    own = {*_recorded().get(name, ()), *(after - before)} & after - {f"migration_{name}"}
+    many("INSERT OR REPLACE INTO meta VALUES (?, ?)", [(TABLES_OF + name, " ".join(sorted(own)))])
+
+
+def _recorded() -> dict[str, list[str]]:
+    """The tables of each plugin that has had any, itself here now or not."""
+    if "meta" not in _tables():
+        return {}
+    found = rows("SELECT name, value FROM meta WHERE name LIKE ?", (TABLES_OF + "%",))
+    return {name.removeprefix(TABLES_OF): value.split() for name, value in sorted(found) if value}
+
+
+def kept_tables(folder: Path) -> dict[str, list[str]]:
+    """The tables of plugins in the store of a folder, by plugin, without opening it for more than this."""
+    path = folder / STORE
+    if not path.exists():
+        return {}
+    db = _database(f"{path.as_uri()}?mode=ro", READ_PRAGMAS, uri=True)
+    _thread_local.db = db
+    try:
+        return _recorded()
+    finally:
+        _thread_local.db = None
+        db.close()
 
 
 def many(sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
