@@ -74,6 +74,9 @@ class Store:
         self._readers = ThreadPool(CONNECTIONS_THAT_READ)
         self._lock_file = open_lock(folder / "write.lock") if _needs_lock() else None
         self._connections: list[peewee.SqliteDatabase] = []
+        self.before_upgrade: Callable[[], object] | None = (
+            None  # what to do first, once, before tables change
+        )
         try:
             self.execute(lambda: one("SELECT 1"))
         except peewee.DatabaseError as error:
@@ -152,6 +155,24 @@ class Store:
         """The tables of each plugin that has had any, itself here now or not."""
         return self.read(_recorded)
 
+    def migrate(self, name: str, directory: Path) -> list[str]:
+        """Run the migrations of `directory` that this store has not had; `name` is the plugin's, or "core"."""
+        from . import upgrades
+
+        steps = upgrades.steps_in(directory)
+        if not self.execute(lambda: upgrades.pending(name, steps)):
+            return []
+        if name == "core" and not self.execute(lambda: upgrades.had(name)):
+            self.before_upgrade = None  # it is new, or becomes so now
+        if self.before_upgrade is not None:
+            self.execute(self.before_upgrade)
+            self.before_upgrade = None
+        return self.execute(lambda: upgrades.run(name, directory))
+
+    def tables_of(self, name: str) -> list[str]:
+        """The tables that a plugin's migrations have made."""
+        return self.read(lambda: recorded_tables().get(name, []))
+
     def close(self) -> None:
         """End the threads and close the connections; what was acknowledged is on disk already."""
         self._readers.kill()
@@ -224,45 +245,15 @@ def _needs_lock() -> bool:
     return sqlite_version() < SAFE_WITH_TWO_WRITERS
 
 
-def _migrate(name: str, directory: Path) -> list[str]:
-    table = f"migration_{name}"
-    known = one("SELECT 1 FROM sqlite_master WHERE name = ?", (table,))
-    had = {row[0] for row in rows(f'SELECT name FROM "{table}"')} if known else set()
-    steps = {path.stem for path in directory.glob("[0-9]*.py")}
-    if had - steps:
-        raise StoreTooNew(
-            f"the store is newer than this version of {name} (it has had {max(had - steps)}); upgrade shardapi"
-        )
-    if had == steps:
-        return []
-    from playhouse.migrations import Runner  # 1.3 MiB that a store in its final shape does without
-
-    before = _tables()
-    try:
-        applied: list[str] = Runner(database.obj, str(directory), table_name=table).up()
-    finally:
-        _note_tables(name, before)
-    return applied
-
-
-def _tables() -> set[str]:
+def tables() -> set[str]:
     """The names of all tables, less those that a virtual one is made of."""
     found = rows("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual')")
     return {name for (name,) in found}
 
 
-def _note_tables(name: str, before: set[str]) -> None:
-    """Keep in mind which tables are a plugin's, for when it is gone."""
-    after = _tables()
-    if name == "core" or after == before or "meta" not in after:
-        return
-    own = {*_recorded().get(name, ()), *(after - before)} & after - {f"migration_{name}"}
-    many("INSERT OR REPLACE INTO meta VALUES (?, ?)", [(TABLES_OF + name, " ".join(sorted(own)))])
-
-
-def _recorded() -> dict[str, list[str]]:
+def recorded_tables() -> dict[str, list[str]]:
     """The tables of each plugin that has had any, itself here now or not."""
-    if "meta" not in _tables():
+    if "meta" not in tables():
         return {}
     found = rows("SELECT name, value FROM meta WHERE name LIKE ?", (TABLES_OF + "%",))
     return {name.removeprefix(TABLES_OF): value.split() for name, value in sorted(found) if value}
@@ -273,12 +264,22 @@ def kept_tables(folder: Path) -> dict[str, list[str]]:
     path = folder / STORE
     if not path.exists():
         return {}
-    db = _database(f"{path.as_uri()}?mode=ro", READ_PRAGMAS, uri=True)
-    _thread_local.db = db
+    with alone(path):
+        return recorded_tables()
+
+
+@contextmanager
+def alone(path: Path, mode: str = "ro") -> Iterator[Any]:
+    """A store's file without its folder: `one`, `rows` and `many` are about it while the block runs.
+
+    The mode is that of a URI of SQLite's; what is read only never touches the WAL of those who write.
+    """
+    db = _database(f"{path.absolute().as_uri()}?mode={mode}", READ_PRAGMAS if mode == "ro" else {}, uri=True)
+    before, _thread_local.db = getattr(_thread_local, "db", None), db
     try:
-        return _recorded()
+        yield db
     finally:
-        _thread_local.db = None
+        _thread_local.db = before
         db.close()
 
 

@@ -1,0 +1,95 @@
+"""Upgrades: migrations forward only, those of one owner in one transaction, so that a store is the old one or the new."""
+
+from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .store import TABLES_OF, StoreTooNew, database, many, one, recorded_tables, rows, tables
+
+if TYPE_CHECKING:
+    from .config import Config
+
+CORE = "core"
+HISTORY = "migration_"
+
+
+def steps_in(directory: Path) -> set[str]:
+    """The names of the migrations in a folder."""
+    return {path.stem for path in directory.glob("[0-9]*.py")}
+
+
+def had(name: str) -> set[str]:
+    """The migrations of the core, or of a plugin, that the store has had."""
+    table = HISTORY + name
+    if not one("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)):
+        return set()
+    return {row[0] for row in rows(f'SELECT name FROM "{table}"')}
+
+
+def all_had() -> dict[str, list[str]]:
+    """The migrations that the store has had, by whose they are."""
+    return {table.removeprefix(HISTORY): sorted(had(table.removeprefix(HISTORY))) for table in histories()}
+
+
+def histories() -> list[str]:
+    """The tables in which migrations are noted."""
+    return sorted(name for name in tables() if name.startswith(HISTORY))
+
+
+def pending(name: str, steps: Iterable[str]) -> set[str]:
+    """Those of these migrations that the store has not had. Raises StoreTooNew if it has had others."""
+    before = had(name)
+    refuse_newer({name: before}, {name: set(steps)})
+    return set(steps) - before
+
+
+def refuse_newer(had: Mapping[str, Iterable[str]], known: Mapping[str, Iterable[str]]) -> None:
+    """Raises StoreTooNew if any that is known has had migrations which are not."""
+    for name, steps in known.items():
+        if unknown := set(had.get(name, ())) - set(steps):
+            raise StoreTooNew(
+                f"the store is newer than this version of {name} (it has had {max(unknown)}); upgrade shardapi"
+            )
+
+
+def known_steps(config: "Config") -> dict[str, set[str]]:
+    """The migrations of the core and of every plugin that is installed, whether it runs or not."""
+    from .installed import candidates
+
+    known = {CORE: steps_in(Path(__file__).with_name("migrations"))}
+    for name, one in candidates(config).items():
+        spec = None
+        if one.entry is not None:
+            try:
+                spec = find_spec(one.entry.module)
+            except (ImportError, ValueError):
+                continue  # it says so itself where it is to run
+        for place in (spec.submodule_search_locations or ()) if spec is not None else ():
+            if (folder := Path(place) / "migrations").is_dir():
+                known[name] = steps_in(folder)
+    return known
+
+
+def run(name: str, directory: Path) -> list[str]:
+    """Run the migrations that the store has not had, all of them in one transaction."""
+    from playhouse.migrations import Runner  # 1.3 MiB that a store in its final shape does without
+
+    database.execute_sql("PRAGMA foreign_keys = 0")  # tables are made anew; inside, it cannot be changed
+    try:
+        with database.atomic():
+            before = tables()
+            applied: list[str] = Runner(database.obj, str(directory), table_name=HISTORY + name).up()
+            _note_tables(name, before)
+    finally:
+        database.execute_sql("PRAGMA foreign_keys = 1")
+    return applied
+
+
+def _note_tables(name: str, before: set[str]) -> None:
+    """Keep in mind which tables are a plugin's, for when it is gone."""
+    after = tables()
+    if name == CORE or after == before or "meta" not in after:
+        return
+    own = {*recorded_tables().get(name, ()), *(after - before)} & after - {HISTORY + name}
+    many("INSERT OR REPLACE INTO meta VALUES (?, ?)", [(TABLES_OF + name, " ".join(sorted(own)))])
