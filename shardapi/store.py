@@ -143,17 +143,9 @@ class Store:
         finally:
             fcntl.flock(self._lock_file, fcntl.LOCK_UN)
 
-    def migrate(self, name: str, directory: Path) -> list[str]:
-        """Run the migrations of `directory` that this store has not had; `name` is the plugin's, or "core"."""
-        return self.execute(lambda: _migrate(name, directory))
-
-    def tables_of(self, name: str) -> list[str]:
-        """The tables that a plugin's migrations have made."""
-        return self.read(lambda: _recorded().get(name, []))
-
     def kept(self) -> dict[str, list[str]]:
         """The tables of each plugin that has had any, itself here now or not."""
-        return self.read(_recorded)
+        return self.read(recorded_tables)
 
     def migrate(self, name: str, directory: Path) -> list[str]:
         """Run the migrations of `directory` that this store has not had; `name` is the plugin's, or "core"."""

@@ -1,4 +1,4 @@
-"""Upgrades: migrations forward only, those of one owner in one transaction, so that a store is the old one or the new."""
+"""Upgrades: migrations forward only, all of the core's or a plugin's in one transaction: the store is old or new."""
 
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
@@ -58,11 +58,11 @@ def known_steps(config: "Config") -> dict[str, set[str]]:
     from .installed import candidates
 
     known = {CORE: steps_in(Path(__file__).with_name("migrations"))}
-    for name, one in candidates(config).items():
+    for name, plugin in candidates(config).items():
         spec = None
-        if one.entry is not None:
+        if plugin.entry is not None:
             try:
-                spec = find_spec(one.entry.module)
+                spec = find_spec(plugin.entry.module)
             except (ImportError, ValueError):
                 continue  # it says so itself where it is to run
         for place in (spec.submodule_search_locations or ()) if spec is not None else ():
