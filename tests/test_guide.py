@@ -268,4 +268,4 @@ def test_every_error_code_stands_in_it(guided: ShardApp) -> None:
     rows = {code.strip("`"): cells for code, cells in table("Error codes").items() if code[0] == "`"}
     assert set(known) - set(rows) == set()
     for code, kind in known.items():
-        assert rows[code][0] == str(kind.status) and rows[code][1]
+        assert rows[code] == [str(kind.status), kind.when], code

@@ -17,7 +17,9 @@ from shardapi.tokens import BadToken
 from . import handshake
 from .operator import Operator
 
-TOO_MANY_SOCKETS = ErrorCode("too_many_sockets", 429, "Too many sockets")
+TOO_MANY_SOCKETS = ErrorCode(
+    "too_many_sockets", 429, "Too many sockets", "the operator has as many connections open as may be"
+)
 
 
 class Gateway:

@@ -7,9 +7,11 @@ import msgspec
 from shardapi.errors import ErrorCode
 from shardapi.presence import OperatorConfig
 
-MALFORMED_FRAME = ErrorCode("malformed_frame", 400, "Malformed frame")
-FOREIGN_GUILD = ErrorCode("foreign_guild", 409, "Another guild")
-NOT_JOINED = ErrorCode("not_joined", 409, "Not joined")
+MALFORMED_FRAME = ErrorCode(
+    "malformed_frame", 400, "Malformed frame", "a WebSocket message is not JSON of ours"
+)
+FOREIGN_GUILD = ErrorCode("foreign_guild", 409, "Another guild", "a client joined with another guild's id")
+NOT_JOINED = ErrorCode("not_joined", 409, "Not joined", "a WebSocket message came before `join`")
 
 CONTROLS = frozenset(map(chr, (*range(0x20), *range(0x7F, 0xA0))))
 Name = Annotated[str, msgspec.Meta(max_length=64)]

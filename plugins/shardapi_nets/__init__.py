@@ -25,7 +25,10 @@ from shardapi.guild import Net
 
 nets = Routes("nets")
 
-Ref = Annotated[str, msgspec.Meta(description="The net's netUid, or its netId")]
+Ref = Annotated[
+    str,
+    msgspec.Meta(description="The net's netUid, or its netId", examples=["net_jmqbkeg5s74cjkezqybwkhny"]),
+]
 
 
 class CreateBody(Body, kw_only=True):

@@ -49,7 +49,13 @@ EXAMPLE = {
     "assignments": [{"userId": "123456789012345678", "netId": 1}],
     "open": True,
 }
-NameInPath = Annotated[str, Meta(description="The preset's name, URL-encoded: %2F for a slash, %25 for %")]
+NameInPath = Annotated[
+    str,
+    Meta(
+        description="The preset's name, URL-encoded: %2F for a slash, %25 for %",
+        examples=["Friday Op"],
+    ),
+]
 ANYTHING = msgspec.json.Decoder(dict[str, Any])
 ENCODE = msgspec.json.Encoder().encode
 

@@ -79,10 +79,11 @@ def _tags(shard: "Shard", routes: "list[Route]") -> list[dict[str, str]]:
     ]
 
 
-def _owner_key(shard: "Shard") -> dict[str, str]:
+def _owner_key(shard: "Shard") -> dict[str, Any]:
     allowed = "; ".join(f"{name}: {text}" for name, text in sorted(shard.plugins.scopes.items()))
     return {
         "type": "http",
         "scheme": "bearer",
         "description": f"An owner key: scok_…. Scopes: {allowed}",
+        "x-scopes": dict(sorted(shard.plugins.scopes.items())),
     }

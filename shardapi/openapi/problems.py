@@ -18,7 +18,11 @@ NO_SCOPES = Key("", "owner", "", "", frozenset(), 0, 0, 0, 0)
 def component_examples(routes: Iterable[Route]) -> dict[str, Any]:
     """The examples that operations refer to, by the name that `_name` gives them."""
     return {
-        _name(code, route): {"summary": code.title, "value": _document(_error(code, route))}
+        _name(code, route): {
+            "summary": code.title,
+            **({"description": code.when} if code.when else {}),
+            "value": _document(_error(code, route)),
+        }
         for route in routes
         for code in problem_codes(route)
     }
