@@ -130,6 +130,7 @@ def read(query: MetricsQuery, shard: Shard) -> MetricsAnswer:
     now = clock.now()
     window = now - query.since_minutes * MINUTE_MS
     start = min(now, max(window, shard.started_at))
+    kept.observer.catch_up()
     return MetricsAnswer(
         started_at=iso(shard.started_at),
         uptime_seconds=int(time.monotonic() - kept.began),
@@ -160,6 +161,7 @@ def _talk(observer: Observer, talks: list[Talk]) -> TalkAnswer:
 def scrape(call: Call) -> flask.Response:
     """All metrics in Prometheus' text format."""
     kept: Metrics = flask.current_app.extensions[EXTENSION]
+    kept.observer.catch_up()
     body, content_type = kept.exposition.render(call.environ.get("HTTP_ACCEPT", ""))
     return flask.Response(body, content_type=content_type)
 
@@ -173,6 +175,6 @@ def shardapi_blueprints(app: ShardApp) -> list[Routes]:
 
 @hookimpl
 def shardapi_tasks(app: ShardApp) -> list[Callable[[], None]]:
-    """Takes the samples."""
+    """Takes the samples, and reads what happens."""
     kept: Metrics = app.extensions[EXTENSION]
-    return [kept.occupancy.run]
+    return [kept.occupancy.run, kept.observer.run]

@@ -1,18 +1,22 @@
 """What the events of this process add up to."""
 
-from collections import Counter
+import sys
+from collections import Counter, deque
 from collections.abc import Sequence
-from datetime import datetime
 
+import gevent
+import gevent.event
 import msgspec
 
-from shardapi import Logged, Shard
+from shardapi import Logged, Shard, clock
 from shardapi.guild import GLOBAL_SLOT, GLOBAL_UID, PUBLIC_SLOT, PUBLIC_UID, Guild
 
 from .talk import Spell, TalkTime
 
 GLOBAL_NAME = "Global"
 MOST_NAMES = 10_000
+MOST_WAITING, AT_ONCE = 10_000, 200
+TELLING = {"ptt.stop", "user.left"}
 
 
 class _Said(msgspec.Struct, rename="camel", gc=False):
@@ -23,15 +27,20 @@ class _Said(msgspec.Struct, rename="camel", gc=False):
 
 
 class _Told(msgspec.Struct, gc=False):
-    at: datetime
+    type: str
+    at: str
     data: _Said
 
 
-_decode = msgspec.json.Decoder(_Told).decode
+_decode = msgspec.json.Decoder(list[_Told]).decode
 
 
 class Observer:
-    """Reads each event once it is on disk: counts by type, talk time, and the last names of who is gone."""
+    """Reads each event once it is on disk: counts by type, talk time, and the last names of who is gone.
+
+    A commit only hands its events over: they are read a moment later, while the next one is being written, and by
+    `catch_up` before anybody is told a figure.
+    """
 
     def __init__(self, shard: Shard) -> None:
         self.shard = shard
@@ -42,24 +51,45 @@ class Observer:
         self._users: dict[str, str] = {}
         self._gone: dict[str, str] = {}
         self._most_names = MOST_NAMES
+        self._waiting: deque[Logged] = deque()
+        self._news = gevent.event.Event()
         shard.events.on_commit.append(self.take)
         shard.writer.on_change.append(self._remember)
         shard.writer.on_dropped.append(self._count_dropped)
 
     def take(self, events: Sequence[Logged]) -> None:
-        """Called on the loop after each commit, so it decodes only what it needs."""
-        self.logged.update([event.type for event in events])
-        for event in events:
-            if event.type == "ptt.stop":
-                self._stopped(_decode(event.line))
-            elif event.type == "user.left":
-                said = _decode(event.line).data
-                if said.user_id in self._users:
-                    self._users[said.user_id] = said.display_name
+        """Called on the loop after each commit."""
+        self._waiting.extend(events)
+        if len(self._waiting) > MOST_WAITING:
+            self.catch_up(len(events))
+        self._news.set()
 
-    def _stopped(self, told: _Told) -> None:
-        said = told.data
-        ended, user, net, ms = round(told.at.timestamp() * 1000), said.user_id, said.net_uid, said.duration_ms
+    def run(self) -> None:
+        """Read what was taken for as long as it runs."""
+        while True:
+            self._news.wait()
+            self._news.clear()
+            while self._waiting:
+                gevent.sleep(1e-6)
+                self.catch_up(AT_ONCE)
+
+    def catch_up(self, most: int = sys.maxsize) -> None:
+        """Read what was taken, all of it or so many events."""
+        waiting = self._waiting
+        events = [waiting.popleft() for _ in range(min(most, len(waiting)))]
+        self.logged.update([event.type for event in events])
+        at, ended = "", 0
+        for told in _decode(b"[%b]" % b",".join([event.line for event in events if event.type in TELLING])):
+            said = told.data
+            if told.type == "ptt.stop":
+                if told.at != at:
+                    at, ended = told.at, clock.ms(told.at)
+                self._stopped(said, ended)
+            elif said.user_id in self._users:
+                self._users[said.user_id] = said.display_name
+
+    def _stopped(self, said: _Said, ended: int) -> None:
+        user, net, ms = said.user_id, said.net_uid, said.duration_ms
         transmissions, total = self.totals.get(net, (0, 0))
         self.totals[net] = transmissions + 1, total + ms
         self._users[user] = said.display_name
@@ -77,6 +107,7 @@ class Observer:
     def _remember(self, before: Guild, after: Guild) -> None:
         if before.nets is after.nets:
             return
+        self.catch_up()
         for uid in self.totals.keys() - after.nets.keys() - {PUBLIC_UID, GLOBAL_UID}:
             del self.totals[uid]
             if uid in before.nets:

@@ -77,11 +77,13 @@ def lone_writes(shard: Shard, count: int) -> list[float]:
 
 @contextmanager
 def fresh() -> Iterator[Shard]:
-    """A shard with one net, on a store of its own: what one cell logs is not the next one's burden."""
+    """A shard with one net and every plugin's tasks, on a store of its own: no cell logs on top of another's log."""
     with tempfile.TemporaryDirectory() as folder:
-        shard = create_app(load(environ={}, data_dir=folder)).shard
+        app = create_app(load(environ={}, data_dir=folder))
+        shard, tasks = app.shard, [gevent.spawn(task.run) for task in app.tasks]
         shard.central.submit([CreateNet(uid="net_1", name="Net")])
         yield shard
+        gevent.killall(tasks)
         shard.close()
 
 

@@ -277,6 +277,7 @@ def test_names_are_forgotten_with_what_they_said(
     monkeypatch.setattr(shardapi_metrics.observer, "MOST_NAMES", 50)
     for number in range(200):
         talked(app, f"user-{number}", nets[0], 1, name=f"Name {number}")
+    observer.catch_up()
     assert (observer.name_of("user-0"), observer.name_of("user-199")) == ("", "Name 199")
     assert len(observer._users) <= 100
 
