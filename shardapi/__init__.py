@@ -63,6 +63,7 @@ PARTS = {
     "limits": ("Limit", "beside", "subnet"),
     "models": ("Audit",),
     "openapi": ("document",),
+    "origins": ("Setting", "in_force"),
     "outbox.figures": ("Figures",),
     "outbox.kind": ("Kind", "Pack", "Parcel"),
     "outbox.line": ("Result",),

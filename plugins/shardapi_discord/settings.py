@@ -1,7 +1,7 @@
 """[plugins.discord] of the settings: the channel, and what it is told."""
 
 import re
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -61,7 +61,7 @@ def read(url: str, base: str = HOME) -> Channel:
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`url` is that of a channel's webhook, `events` are patterns, `base` is where Discord is."""
 
-    url: str = ""
+    url: Annotated[str, msgspec.Meta(extra={"secret": True})] = ""
     events: tuple[str, ...] = DEFAULT_EVENTS
     base: str = HOME
 
