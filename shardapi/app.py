@@ -10,7 +10,7 @@ from flask.ctx import AppContext, RequestContext
 from flask.globals import _cv_app, _cv_request
 
 from . import config as settings
-from . import health
+from . import health, refusals
 from .config import Config
 from .dispatch import Dispatcher
 from .installed import PluginError
@@ -81,6 +81,10 @@ class ShardApp(flask.Flask):
         """Called by the worker when the watchdog ends it, with what it was doing."""
         if frame is not None:
             self.shard.stalls.hung(frame)
+
+    def refuse(self, error: BaseException, address: str) -> bytes:
+        """Called by the worker for what is no request, or has no place: the answer, as it goes over the wire."""
+        return refusals.answer(error, address)
 
     def retire(self) -> None:
         """Called by the worker when it is told to end; requests may still come for a moment."""

@@ -56,6 +56,9 @@ class Problem(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
 
 
 MALFORMED_JSON = ErrorCode("malformed_json", 400, "Malformed JSON", "the body is not JSON")
+MALFORMED_REQUEST = ErrorCode(
+    "malformed_request", 400, "Malformed request", "what came is no HTTP request; it is not in the audit"
+)
 INVALID_VALUE = ErrorCode(
     "invalid_value",
     400,
@@ -133,8 +136,12 @@ BODY_TOO_LARGE = ErrorCode("body_too_large", 413, "Body too large", "the body is
 TOO_MANY_ITEMS = ErrorCode(
     "too_many_items", 413, "Too many items", "there are more items than one call may have"
 )
+URI_TOO_LONG = ErrorCode("uri_too_long", 414, "URI too long", "the request line is over 4094 bytes")
 UNSUPPORTED_BODY = ErrorCode(
     "unsupported_body", 415, "Unsupported body", "the body is multipart or compressed"
+)
+EXPECTATION_FAILED = ErrorCode(
+    "expectation_failed", 417, "Expectation failed", "Expect asks for more than 100-continue"
 )
 FOREIGN_HOST = ErrorCode(
     "foreign_host", 421, "Misdirected request", "the shard is not served under that Host"
@@ -146,9 +153,22 @@ RATE_LIMITED = ErrorCode(
 TOO_MANY_STREAMS = ErrorCode(
     "too_many_streams", 429, "Too many streams", "the key has as many streams open as may be"
 )
+TOO_MANY_CONNECTIONS = ErrorCode(
+    "too_many_connections", 429, "Too many connections", "one address has half of all places"
+)
+HEADERS_TOO_LARGE = ErrorCode(
+    "headers_too_large",
+    431,
+    "Headers too large",
+    "there are over 64 header fields, or one is over 8190 bytes",
+)
 INTERNAL = ErrorCode(
     "internal", 500, "Internal error", "something broke here; the log tells more under the request's id"
 )
+UNKNOWN_CODING = ErrorCode(
+    "unknown_coding", 501, "Unknown transfer coding", "the body has a transfer coding other than chunked"
+)
+OVERLOADED = ErrorCode("overloaded", 503, "Overloaded", "every connection is busy with a request")
 STORE_UNAVAILABLE = ErrorCode(
     "store_unavailable", 503, "Store unavailable", "the store cannot write now; nothing was changed"
 )

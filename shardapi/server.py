@@ -6,6 +6,7 @@
 import gc
 import logging
 import os
+import resource
 import shlex
 import socket
 import sys
@@ -31,9 +32,9 @@ bind = _config.server.bind
 worker_class = "shardapi.worker.Worker"
 wsgi_app = "shardapi.server:application()"
 workers = 1  # presence and the hub live in the process
-worker_connections = 4096
-backlog = 2048
-keepalive = 20
+worker_connections = 4096  # 14 KB each; streams and WebSockets leave theirs to others as they begin
+backlog = 2048  # who comes while the loop stands still; the kernel's net.core.somaxconn may make it less
+keepalive = 20  # seconds for the next head to be whole; a proxy before us lets go of its connections earlier
 timeout = _config.server.watchdog_seconds
 graceful_timeout = 10
 preload_app = False  # the worker patches first, then imports
@@ -42,6 +43,7 @@ http_protocols = "h1"  # under h2 no socket can be taken
 control_socket_disable = True
 forwarded_allow_ips = ",".join(_config.server.trusted_proxies)
 forwarder_headers = ""
+secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}  # by default others too, which a client could send
 header_map = "drop"
 limit_request_line = 4094
 limit_request_fields = 64
@@ -52,6 +54,8 @@ loglevel = "warning"
 
 TCP_USER_TIMEOUT_MS = 20_000  # a peer that lost its power is gone after this
 SEND_BUFFER = 65_536  # a reader that never reads would hold five times as much
+MOST_DESCRIPTORS = 1 << 20
+DESCRIPTORS = worker_connections + 4096 + 512  # one each for connections, for streams and operators; the rest
 # What gunicorn's master adds once a worker has said why it cannot start.
 SAID_ALREADY = {
     ("Worker (pid:%s) exited with code %s.", Arbiter.APP_LOAD_ERROR),
@@ -63,8 +67,24 @@ _addresses: list[str] = []
 
 
 def on_starting(server: Any) -> None:
-    """Leave a refused start to its one line."""
+    """Leave a refused start to its one line; have as many descriptors as may be had."""
     server.log.error_log.addFilter(_is_news)
+    allowed = raise_descriptors()
+    if allowed < DESCRIPTORS:
+        server.log.warning(
+            "only %d file descriptors may be open, so that fewer can connect at once: "
+            "raise the limit to %d or more (LimitNOFILE= of the unit, ulimit -Hn)",
+            *(allowed, DESCRIPTORS),
+        )
+
+
+def raise_descriptors() -> int:
+    """Raise this process's limit of descriptors to what it may have; returns it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if 0 <= soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _is_news(record: logging.LogRecord) -> bool:

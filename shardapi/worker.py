@@ -1,14 +1,13 @@
-"""gunicorn's gevent worker with fair turns, one send for an answer, and sockets that can be taken."""
+"""gunicorn's gevent worker with fair turns, places for all, and sockets that can be taken."""
 
 import errno
 import faulthandler
-import functools
 import logging
 import re
 import socket
 import ssl
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from types import FrameType
@@ -16,15 +15,21 @@ from typing import Any
 
 import gevent
 import gevent.socket
+from gevent.server import StreamServer
 from gunicorn.http import wsgi
-from gunicorn.util import http_date
+from gunicorn.http.errors import InvalidHeader
 from gunicorn.workers.ggevent import GeventWorker
+
+from .answers import Answer as Answer
+from .answers import date as date
 
 # What must not be read in a log: a token in a query, a credential in a header that is quoted.
 SECRET = re.compile(r"(\btoken=|\bbearer[\s,]+)[^\s&,'\"]+", re.IGNORECASE)
 LAST_CALL = 2.0  # seconds a kept-alive connection may still send a request after TERM or HUP
 LATE = 0.25  # seconds that an idle connection may be closed late
-END_TO_END_NAMES = 200  # header names remembered as valid; an application sends a few dozen
+SEND_SECONDS = 60.0  # for one answer: a client that reads byte by byte would hold its place for days
+LINGER_SECONDS = 1.0  # for a client to read why it is turned away before its connection is reset
+ACCEPTS = 8  # connections in one go; with gevent's 100 a crowd would hold all others up for 60 ms
 
 log = logging.getLogger("shardapi.worker")
 _worker: "Worker | None" = None
@@ -45,6 +50,13 @@ class Turn(BaseException):
         return error is self
 
 
+class NoHost(InvalidHeader):  # type: ignore[misc]
+    """Raised for a request that does not say whom it is for."""
+
+    def __str__(self) -> str:
+        return "HTTP/1.1 needs a Host field"
+
+
 class Discreet(logging.Filter):
     """Takes secrets out of what gunicorn logs: requests, broken ones too, and errors that quote them."""
 
@@ -58,80 +70,12 @@ class Discreet(logging.Filter):
         return True
 
 
-class Answer(wsgi.Response):  # type: ignore[misc]
-    """gunicorn's response, its head and a body that is one chunk of known length sent at once."""
-
-    _end_to_end: set[str] = set()
-    headers_sent: bool
-
-    def process_headers(self, headers: Iterable[tuple[str, str]]) -> None:
-        """Take the application's headers: values are checked all at once, names once in a process."""
-        headers = list(headers)
-        if not wsgi.HEADER_VALUE_RE.fullmatch("".join([value for _, value in headers])):
-            return super().process_headers(headers)  # type: ignore[no-any-return]  # names the bad one
-        for name, value in headers:
-            if name in self._end_to_end:
-                self.headers.append((name, value.strip(" \t")))
-            else:
-                self._meet(name, value)
-
-    def _meet(self, name: str, value: str) -> None:
-        if (name.lower(), value.lower()) == ("connection", "close"):
-            self.force_close()
-        before = len(self.headers)
-        super().process_headers([(name, value)])
-        special = name.lower() in ("content-length", "connection", "upgrade")
-        if len(self.headers) > before and not special and len(self._end_to_end) < END_TO_END_NAMES:
-            self._end_to_end.add(name)
-
-    def default_headers(self) -> list[str]:
-        """The status line and the server's own fields."""
-        connection = "upgrade" if self.upgrade else "close" if self.should_close() else "keep-alive"
-        major, minor = self.req.version
-        head = [
-            f"HTTP/{major}.{minor} {self.status}\r\nServer: {self.version}\r\n"
-            f"Date: {date()}\r\nConnection: {connection}\r\n"
-        ]
-        if self.chunked:
-            head.append("Transfer-Encoding: chunked\r\n")
-        return head
-
-    def write(self, arg: bytes) -> None:
-        """Send a piece of the body, the head before it."""
-        whole = isinstance(arg, bytes) and len(arg) == self.response_length
-        if self.headers_sent or self._omits_body or not whole:
-            super().write(arg)
-            return
-        fields = "".join([f"{name}: {value}\r\n" for name, value in self.headers])
-        head = "".join(self.default_headers()) + fields + "\r\n"
-        self.headers_sent = True  # before the send: an error in it must not start a second answer
-        self.sent = len(arg)
-        data = head.encode("latin-1") + arg
-        try:
-            sent = self.sock.send(data, 0, 0.0)  # sendall() asks for the buffer's size first: 7 us an answer
-        except BlockingIOError:
-            sent = 0
-        if sent < len(data):
-            self.sock.sendall(memoryview(data)[sent:])
-
-    def write_all(self, body: Iterable[bytes]) -> None:
-        """Send the whole body; a connection whose body is shorter than announced cannot be kept."""
-        if isinstance(body, wsgi.FileWrapper):
-            self.write_file(body)
-        else:
-            for piece in body:
-                self.write(piece)
-            if not self._omits_body and self.sent < (self.response_length or 0):
-                self.force_close()
-        self.close()
-
-
 class Worker(GeventWorker):  # type: ignore[misc]
     """What gunicorn's `-k` names; calls `start(worker)` and `retire()` of an application that has them."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.idle: dict[gevent.Greenlet, Turn] = {}
+        self.idle: dict[gevent.Greenlet, Turn] = {}  # the one that waits for longest is the first
         self._farewell: gevent.Greenlet | None = None
 
     def init_process(self) -> None:
@@ -152,6 +96,12 @@ class Worker(GeventWorker):  # type: ignore[misc]
     def load_wsgi(self) -> None:
         """Load the application and tell it that its worker is ready to run it."""
         super().load_wsgi()
+        from .places import SPARE, Places  # imports more than may be before the worker has patched
+
+        networks = self.cfg.forwarded_allow_networks()
+        self.places = Places(self.worker_connections, networks, self._make_room)
+        self.worker_connections += SPARE
+        StreamServer.max_accept = ACCEPTS
         getattr(self.wsgi, "start", _nothing)(self)
 
     def run(self) -> None:
@@ -204,6 +154,40 @@ class Worker(GeventWorker):  # type: ignore[misc]
         if self.idle.get(greenlet) is turn:  # else its request has come after all
             greenlet.throw(turn)
 
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """Serve a connection, if there is a place for it."""
+        client.settimeout(SEND_SECONDS)
+        try:
+            who = self.places.take(addr[0] if addr else "", client.fileno())
+        except Exception as error:
+            self.handle_error(None, client, addr, error)
+            client.close()
+            return
+        try:
+            super(GeventWorker, self).handle(listener, client, addr)
+        finally:
+            self.places.give_back(who)
+
+    def _make_room(self) -> bool:
+        for greenlet, turn in self.idle.items():
+            if turn.ends:
+                turn.ends = 0.0
+                gevent.get_hub().loop.run_callback(self._cut, greenlet, turn)
+                return True
+        return False
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answer what is no request, or has no place, as the application has it said."""
+        refuse = getattr(self.wsgi, "refuse", None)
+        if refuse is None:
+            super().handle_error(req, client, addr, exc)
+            return
+        with suppress(OSError), gevent.Timeout(LINGER_SECONDS, False):
+            client.sendall(refuse(exc, addr[0] if addr else ""))
+            client.shutdown(socket.SHUT_WR)
+            while client.recv(8192):  # what is unread as it closes would reset it, and the answer be lost
+                pass
+
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """Answer one request; StopIteration ends the connection."""
         started = datetime.now()
@@ -213,6 +197,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
             self.cfg.pre_request(self, req)
             resp, environ = wsgi.create(req, sock, addr, listener_name, self.cfg, Answer)
             environ["wsgi.multithread"] = True
+            if "HTTP_HOST" not in environ and req.version >= (1, 1):
+                raise NoHost("")
             self._count()
             if not self.alive or not self.cfg.keepalive:
                 resp.force_close()
@@ -222,6 +208,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
             finally:
                 self.log.access(resp, req, environ, datetime.now() - started)
                 getattr(body, "close", _nothing)()
+        except TimeoutError:
+            raise BrokenPipeError(errno.EPIPE, "the client does not read") from None
         except OSError:
             raise  # the client is gone: gunicorn says so, quietly
         except BaseException:
@@ -272,16 +260,6 @@ def take(environ: dict[str, Any]) -> gevent.socket.socket:
 def vital(greenlet: gevent.Greenlet) -> None:
     """End the worker if this greenlet dies of an error: gunicorn starts a fresh one."""
     greenlet.link_exception(_end)
-
-
-def date() -> str:
-    """The time now as the Date field has it."""
-    return _date(int(time.time()))
-
-
-@functools.lru_cache(maxsize=1)
-def _date(second: int) -> str:
-    return str(http_date(second))
 
 
 def _end(greenlet: gevent.Greenlet) -> None:
