@@ -19,7 +19,29 @@ class Event(msgspec.Struct, frozen=True):
     at: int = 0
 
 
+def _said(**members: tuple[Any, ...]) -> dict[str, Any]:
+    """What is to know of members, and an example."""
+    return {
+        "properties": {
+            name: {"description": text, **({"examples": examples} if examples else {})}
+            for name, (text, *examples) in members.items()
+        }
+    }
+
+
 class ConfigChanged(Frozen, frozen=True, kw_only=True):
+    schema_extra = _said(
+        action=(
+            "net.create, net.rename, net.remove, features.set, rules.set, public-net.show, .hide, .remove, .restore,"
+            " preset.save, .remove, .apply, archive.upsert, .remove, .restore",
+            "net.create",
+        ),
+        version=("The config version after it",),
+        keyId=("The key that did it",),
+        uid=("The net or archive entry it was about",),
+        preset=("The preset it was about",),
+    )
+
     action: str
     version: int
     key_id: str | UnsetType = UNSET
@@ -28,6 +50,16 @@ class ConfigChanged(Frozen, frozen=True, kw_only=True):
 
 
 class AssignmentsChanged(Frozen, frozen=True, kw_only=True):
+    schema_extra = _said(
+        source=("api, temporary, rule, preset or archive", "api"),
+        action=("assign or unassign; rules.set where rules did it", "assign"),
+        userId=("A Discord user id, or a name", "123456789012345678"),
+        netId=("Its slot at that time", 1),
+        netUid=("The net; it keeps this when it is archived and restored", "net_jmqbkeg5s74cjkezqybwkhny"),
+        keyId=("The key that did it",),
+        count=("How many at once, where no single one is named",),
+    )
+
     source: str
     action: str
     user_id: str | UnsetType = UNSET
@@ -38,11 +70,22 @@ class AssignmentsChanged(Frozen, frozen=True, kw_only=True):
 
 
 class OperationChanged(Frozen, frozen=True, kw_only=True):
+    schema_extra = _said(
+        keyId=("The key that did it",),
+    )
+
     open: bool
     key_id: str | UnsetType = UNSET
 
 
 class UserJoined(Frozen, frozen=True, kw_only=True):
+    schema_extra = _said(
+        userId=("A Discord user id, or a name",),
+        transport=("ws for the shard's own gateway",),
+        nets=("The slots of the operator's nets",),
+        service=("true for a service listener, else absent",),
+    )
+
     user_id: str
     display_name: str
     transport: str
@@ -51,6 +94,13 @@ class UserJoined(Frozen, frozen=True, kw_only=True):
 
 
 class UserLeft(Frozen, frozen=True, kw_only=True):
+    schema_extra = _said(
+        userId=("A Discord user id, or a name",),
+        transport=("ws for the shard's own gateway",),
+        reason=("closed, timeout, slow, disconnect, revoked or restart", "closed"),
+        service=("true for a service listener, else absent",),
+    )
+
     user_id: str
     display_name: str
     transport: str
@@ -59,6 +109,12 @@ class UserLeft(Frozen, frozen=True, kw_only=True):
 
 
 class PttStart(Frozen, frozen=True, kw_only=True):
+    schema_extra = _said(
+        userId=("A Discord user id, or a name",),
+        netId=("Its slot at that time",),
+        netUid=("The net; it keeps this when it is archived and restored",),
+    )
+
     user_id: str
     display_name: str
     net_id: int
@@ -66,6 +122,17 @@ class PttStart(Frozen, frozen=True, kw_only=True):
 
 
 class PttStop(Frozen, frozen=True, kw_only=True):
+    schema_extra = _said(
+        userId=("A Discord user id, or a name",),
+        netId=("Its slot at that time",),
+        netUid=("The net; it keeps this when it is archived and restored",),
+        reason=(
+            "released, timeout, disconnect, unassigned, net_removed, operation_closed or restart",
+            "released",
+        ),
+        durationMs=("How long it lasted", 4200),
+    )
+
     user_id: str
     display_name: str
     net_id: int
@@ -75,6 +142,11 @@ class PttStop(Frozen, frozen=True, kw_only=True):
 
 
 class Gap(Frozen, frozen=True, kw_only=True):
+    schema_extra = _said(
+        requested=("The id that was asked for", "5f0c3a9e-118"),
+        oldest=("The oldest event that is still kept", "5f0c3a9e-20418"),
+    )
+
     requested: str
     oldest: str
 

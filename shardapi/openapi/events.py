@@ -4,9 +4,11 @@ import re
 from collections.abc import Collection
 
 from ..events import EventType
+from .examples import AT, GUILD, example
 from .shapes import REFERENCE, Schema, Shapes
 
 EVENT, BLOCK = "Event", "StreamBlock"
+EXAMPLE_ID = "5f0c3a9e-118"
 
 
 def event_schemas(types: Collection[EventType], shapes: Shapes) -> dict[str, Schema]:
@@ -49,17 +51,20 @@ def _name(type_: EventType) -> str:
 
 
 def _envelope(type_: EventType, shapes: Shapes) -> Schema:
+    data = shapes.of(type_.data)
     members = {
         "id": {"type": "string", "description": "Its place in the log; opaque."},
         "type": {"type": "string", "const": type_.name},
         "guildId": {"type": "string"},
         "at": {"type": "string", "format": "date-time"},
-        "data": shapes.of(type_.data),
+        "data": data,
     }
+    values = (EXAMPLE_ID, type_.name, GUILD, AT, example(data, shapes, type_.name))
     return {
         "type": "object",
         "title": _name(type_),
         "description": type_.summary,
         "required": list(members),
         "properties": members,
+        "examples": [dict(zip(members, values, strict=True))],
     }
