@@ -54,11 +54,12 @@ MODULES = (
 )
 # These of modules that are the core's own otherwise.
 PARTS = {
-    "auth": ("KINDS", "bearer", "refused"),
+    "auth": ("BUNDLES", "KINDS", "PANEL", "SCOPES", "bearer", "refused"),
     "body": ("decode",),
     "cli.options": ("as_json", "say"),
     "config": ("Rate",),
     "hub": ("Filter", "Hub"),
+    "inside": ("Inside", "Reply", "note_stranger", "outer_call"),
     "inventory": ("inventory",),
     "limits": ("Limit", "beside", "subnet"),
     "models": ("Audit",),
@@ -72,8 +73,9 @@ PARTS = {
     "outbox.target": ("Gate", "Target", "parse"),
     "outbox.vault": ("Secret", "Unreadable"),
     "presence": ("Identity", "Message", "OperatorConfig", "User", "refusal"),
-    "routes": ("API_PREFIX",),
+    "routes": ("API_PREFIX", "Page", "Pages"),
     "store": ("database", "many", "one", "rows"),
+    "streaming": ("StreamResponse", "greeting"),
     "testing": ("Operator", "Server", "client_of"),
     "timings": ("BOUNDS_MS",),
     "tokens": ("BadToken", "ExpiredToken", "LEEWAY_SECONDS"),
@@ -88,9 +90,10 @@ REACHED = {
     "events": ("cursor", "follow", "id_of", "newest", "oldest", "on_commit", "page", "span", "types", "wait"),
     "guild": (),
     "guild_id": (),
-    "hub": ("closed", "frames", "open_streams", "subscribe"),
+    "hub": ("close_key", "closed", "frames", "open_streams", "subscribe"),
     "keys": ("all", "create", "find", "on_ended", "revoke"),
     "operators": ("block", "blocked_until", "on_change", "reload", "revoke", "revoked"),
+    "plugins": ("all_scopes", "loaded", "opened", "scopes"),
     "presence": (
         *("clients", "config_of", "connected", "disconnect", "guild", "join", "key_down", "key_up", "leave"),
         *(
@@ -114,7 +117,7 @@ REACHED = {
     "started_at": (),
     "store": ("folder", "path", "read"),
     "timings": ("counts", "total_ms"),
-    "tokens": ("read", "sign"),
+    "tokens": ("keys", "read", "sign"),
     "writer": (
         *(
             "dropped",

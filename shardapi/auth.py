@@ -4,7 +4,7 @@ import hashlib
 import re
 import secrets
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -16,6 +16,7 @@ from .writer import Writer
 
 PUBLIC = "public"
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+PANEL = "panel"  # the kind of the owner's own actor, which has no secret
 KINDS = {"owner": "scok_", "service": "scsk_", "shard": "scsh_"}
 TOUCH_EVERY_MS = 60_000
 
@@ -178,9 +179,14 @@ class Keys:
         self.on_ended.tell(key)
 
     def create(
-        self, name: str, scopes: Iterable[str], kind: str = "owner", expires_at: int = 0
+        self,
+        name: str,
+        scopes: Iterable[str],
+        kind: str = "owner",
+        expires_at: int = 0,
+        record: Callable[[Key], object] = lambda key: None,
     ) -> tuple[Key, str]:
-        """Make a key; returns it with its secret, which nobody can see again."""
+        """Make a key; returns it with its secret, which nobody can see again. `record` runs in the same write."""
         secret = mint_secret(kind)
         key = Key(
             "key_" + "".join(secrets.choice(BASE62) for _ in range(16)),
@@ -205,7 +211,7 @@ class Keys:
             "last_used_at": 0,
             "revoked_at": 0,
         }
-        self.writer.write(lambda: ApiKey.insert(row).execute())
+        self.writer.write(lambda: (ApiKey.insert(row).execute(), record(key)))
         return key, secret
 
     def all(self) -> list[Key]:
@@ -213,10 +219,17 @@ class Keys:
         mine = ApiKey.select().where(ApiKey.guild == self.guild_id).order_by(ApiKey.created_at)
         return self.writer.store.read(lambda: [_key(row) for row in mine])
 
-    def revoke(self, key_id: str) -> bool:
-        """End a key now; False if there is no such live key."""
+    def revoke(self, key_id: str, record: Callable[[], object] = lambda: None) -> bool:
+        """End a key now; False if there is no such live key. `record` runs in the same write if there is."""
         live = (ApiKey.id == key_id) & (ApiKey.guild == self.guild_id) & (ApiKey.revoked_at == 0)
-        done = self.writer.write(lambda: ApiKey.update(revoked_at=clock.now()).where(live).execute())
+
+        def end() -> int:
+            ended: int = ApiKey.update(revoked_at=clock.now()).where(live).execute()
+            if ended:
+                record()
+            return ended
+
+        done = self.writer.write(end)
         self.reload()
         return bool(done)
 

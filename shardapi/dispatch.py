@@ -5,7 +5,8 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from io import BytesIO
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -17,10 +18,10 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.exceptions import NotFound as NoRoute
 from werkzeug.http import HTTP_STATUS_CODES
 
-from . import auth
+from . import auth, probe
 from . import body as bodies
 from .auditlog import row_of
-from .auth import PUBLIC
+from .auth import PANEL, PUBLIC
 from .errors import (
     FOREIGN_HOST,
     INTERNAL,
@@ -45,10 +46,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("shardapi.http")
 
 Headers = list[tuple[str, str]]
+Answered = tuple[flask.Response | None, int, Headers, bytes]
 
 ENCODE = msgspec.json.Encoder().encode
 STATUS = {code: f"{code} {phrase}" for code, phrase in HTTP_STATUS_CODES.items()}
 JSON, PROBLEM = ("Content-Type", "application/json"), ("Content-Type", "application/problem+json")
+CALL = "shardapi.call"  # where the environ of a request that is Flask's has its Call
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -62,34 +65,48 @@ class Dispatcher:
         process = secrets.token_hex(6)
         self._request_ids = (f"{process}{number:x}" for number in itertools.count(0x1000))
         self._plain = _without_parameters(self.routes.values())
-        self._hosts = _own_hosts(self.shard.config.server.public_url)
+        self._hosts = own_hosts(self.shard.config.server.public_url)
         self._proxies = [ip_network(one, strict=False) for one in self.shard.config.server.trusted_proxies]
 
     def __call__(self, environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
-        began = time.perf_counter()
         call = Call(self.shard, environ)
         given = environ.get("HTTP_X_REQUEST_ID")
         call.request_id = given if given and _REQUEST_ID.fullmatch(given) else next(self._request_ids)
-        code = ""
-        try:
-            call.address = self._client_address(environ)
-            route = self._match(call)
-            if route is None:
-                return flask.Flask.wsgi_app(self.app, environ, start_response)
-            if route.scope is not PUBLIC:
-                self._admit(call, route)
-            answer = self._run(call, route)
-        except (Exception, SystemExit, gevent.Timeout) as error:  # a view cannot end the process
-            problem = self._problem(call, error)
-            code = problem.kind.code
-            answer = self._render_problem(call, problem)
-        response, status, headers, body = answer
-        self._account(call, status, code, began)
+        if probe.ENVIRON in environ and (nonce := probe.asked(call)):
+            return probe.answer(call, nonce, self._client_address(environ), start_response)
+        answered = self.answer(call, self._admit)
+        if answered is None:
+            return flask.Flask.wsgi_app(self.app, environ, start_response)
+        response, status, headers, body = answered
         if response is not None:
             response.headers.extend([("X-Request-Id", call.request_id), *call.headers])
             return response(environ, start_response)
         start_response(STATUS[status], headers)
         return [body]
+
+    def answer(self, call: Call, admit: Callable[[Call, Route], None]) -> Answered | None:
+        """What a call is answered, errors too, once `admit` has let it in; None where the view is Flask's own."""
+        began, code = time.perf_counter(), ""
+        try:
+            call.address = self._client_address(call.environ)
+            route = self._match(call)
+            if route is None:
+                self._hand_over(call)
+                return None
+            if route.scope is not PUBLIC:
+                admit(call, route)
+            answer = self._run(call, route)
+        except (Exception, SystemExit, gevent.Timeout) as error:  # a view cannot end the process
+            problem = self._problem(call, error)
+            code = problem.kind.code
+            answer = self._render_problem(call, problem)
+        self._account(call, answer[1], code, began)
+        return answer
+
+    def _hand_over(self, call: Call) -> None:
+        """Leave a request to Flask: with its Call, and its body read as any other's is."""
+        data = bodies.read(call.environ)
+        call.environ.update({CALL: call, "wsgi.input": BytesIO(data), "CONTENT_LENGTH": str(len(data))})
 
     # -- admission
 
@@ -155,7 +172,7 @@ class Dispatcher:
 
     # -- the view
 
-    def _run(self, call: Call, route: Route) -> tuple[flask.Response | None, int, Headers, bytes]:
+    def _run(self, call: Call, route: Route) -> Answered:
         if route.body is not None:
             call.data = bodies.read(call.environ)
         with self.context(self.app, call):
@@ -168,9 +185,7 @@ class Dispatcher:
             finally:
                 write.end()
 
-    def _answer(
-        self, call: Call, route: Route, result: Any
-    ) -> tuple[flask.Response | None, int, Headers, bytes]:
+    def _answer(self, call: Call, route: Route, result: Any) -> Answered:
         if isinstance(result, flask.Response):
             return result, result.status_code, [], b""
         headers: Headers = [JSON, ("X-Request-Id", call.request_id), *call.headers]
@@ -246,11 +261,18 @@ class Dispatcher:
         if call.key is None and code in (UNAUTHORIZED.code, RATE_LIMITED.code):
             call.address = subnet(call.address)
             self.shard.audit.note_failure(call.address, row_of(call, status, code))
-        elif call.key is not None and (code or call.write is None or not call.write.recorded):
+        elif call.key is not None and (code or not _recorded(call)):
             self.shard.audit.note(row_of(call, status, code))
 
 
-def _own_hosts(public_url: str) -> frozenset[str]:
+def _recorded(call: Call) -> bool:
+    """Whether a call that succeeded has its row, or gets none: what its owner reads in the panel is nobody's deed."""
+    if call.write is None:
+        return call.key is not None and call.key.kind == PANEL
+    return bool(call.write.recorded)
+
+
+def own_hosts(public_url: str) -> frozenset[str]:
     """What Host may say: the public URL's, with and without the port its scheme stands for; nothing if unset."""
     url = urlsplit(public_url.lower())
     port = {"http": ":80", "https": ":443"}.get(url.scheme, "")

@@ -17,7 +17,7 @@ from .events import EventType
 from .guards import Asked, Guard
 from .installed import Plugin, PluginError, blaming, chosen
 from .problems import named, owner
-from .routes import Route, Routes
+from .routes import Page, Pages, Route, Routes
 from .store import StoreTooNew
 from .subscribers import Subscriber
 from .tasks import Task
@@ -45,6 +45,7 @@ class Opened(msgspec.Struct):
     subscribers: list[str] = []
     tasks: list[str] = []
     guards: list[str] = []
+    pages: list[Page] = []
 
 
 class Plugins:
@@ -188,6 +189,7 @@ class Plugins:
             self._take_scope(plugin, route, routes)
         self._take_commands(plugin, routes)
         opened.routes += routes.declared
+        opened.pages += routes.pages
         self.routes += routes.declared
         with blaming(plugin, "its blueprint cannot be registered"):
             app.register_blueprint(routes)
@@ -225,7 +227,10 @@ class Plugins:
     def _look_for_undeclared(self, app: "ShardApp", plugin: str = "") -> None:
         """Raises PluginError for a URL that was added past the declarations."""
         served = {route.name for route in self.routes}
+        guarded = {name for name, one in app.blueprints.items() if isinstance(one, Pages)}
         for rule in app.url_map.iter_rules():
+            if rule.endpoint.rpartition(".")[0] in guarded:
+                continue
             if rule.endpoint not in served and not rule.endpoint.endswith(".static"):
                 owner = plugin or self._owner(app.view_functions.get(rule.endpoint))
                 raise PluginError(owner, f"{rule.rule} was added without a declaration and its scope")

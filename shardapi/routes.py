@@ -13,7 +13,8 @@ import msgspec
 from . import body as bodies
 from . import errors as e
 from .auth import PUBLIC, Key
-from .errors import ApiError, ErrorCode
+from .errors import ApiError as ApiError
+from .errors import ErrorCode
 
 API_PREFIX = "/api/v1"
 
@@ -125,6 +126,20 @@ class Route(msgspec.Struct, kw_only=True):
         return self.view(**{name: provide(call) for name, provide in self.providers})
 
 
+class Page(msgspec.Struct, kw_only=True):
+    """A page that a plugin adds to the panel: its title, its template, and what gives the template its variables."""
+
+    title: str
+    template: str
+    view: Callable[..., dict[str, Any]]
+    name: str
+    providers: tuple[tuple[str, Provider], ...] = ()
+
+    def run(self, call: Call) -> dict[str, Any]:
+        """What the template shows."""
+        return self.view(**{name: provide(call) for name, provide in self.providers})
+
+
 class Routes(flask.Blueprint):
     """A plugin's routes; `scopes` gives a sentence for each scope that only this plugin uses."""
 
@@ -138,6 +153,7 @@ class Routes(flask.Blueprint):
     ) -> None:
         super().__init__(name, import_name or f"shardapi_{name}", url_prefix=url_prefix, **options)
         self.declared: list[Route] = []
+        self.pages: list[Page] = []
         self.scopes = scopes or {}
 
     def get(self, rule: str, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # type: ignore[override]
@@ -213,6 +229,44 @@ class Routes(flask.Blueprint):
 
         return register
 
+    def page(
+        self, title: str, template: str
+    ) -> Callable[[Callable[..., dict[str, Any]]], Callable[..., dict[str, Any]]]:
+        """Declare a page of the panel, for whoever is signed in there.
+
+        The template extends panel/layout.html. The view takes what is annotated Key, Call or Shard, and returns
+        the template's variables.
+        """
+
+        def register(view: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+            hints = {name: kind for name, kind in typing.get_type_hints(view).items() if name != "return"}
+            _check_parameters(view, hints, "")
+            providers = tuple((name, _provider(name, kind)) for name, kind in hints.items())
+            self.pages.append(
+                Page(title=title, template=template, view=view, name=view.__name__, providers=providers)
+            )
+            return view
+
+        return register
+
+
+class Pages(Routes):
+    """Pages for people: views as Flask has them, none in the OpenAPI document, each behind `guard`.
+
+    `guard` is called before every one, static files too; what it returns, unless None, is answered in its place.
+    """
+
+    def __init__(
+        self, name: str, guard: Callable[[], Any], import_name: str = "", url_prefix: str = "", **options: Any
+    ) -> None:
+        super().__init__(name, import_name, url_prefix or f"/{name}", **options)
+        self.before_request(guard)
+
+    get = flask.Blueprint.get
+    post = flask.Blueprint.post
+    patch = flask.Blueprint.patch
+    delete = flask.Blueprint.delete
+
 
 def path_parameters(rule: str) -> list[str]:
     """The names of the parts of a path that vary."""
@@ -278,4 +332,7 @@ def problem_codes(route: Route) -> tuple[ErrorCode, ...]:
     return tuple(dict.fromkeys(codes))
 
 
-__all__ = ["PUBLIC", "Answer", "ApiError", "Body", "Call", "NoBody", "Query", "Route", "Routes", "Written"]
+__all__ = [
+    *("PUBLIC", "Answer", "ApiError", "Body", "Call", "NoBody", "Page", "Pages", "Query", "Route", "Routes"),
+    "Written",
+]

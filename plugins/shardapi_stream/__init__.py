@@ -1,23 +1,19 @@
 """GET /stream: the event log as server-sent events, live and from any place that is still kept."""
 
-import random
-from collections.abc import Callable, Iterable
-from itertools import chain
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import Annotated
 
 import flask
 import msgspec
 from msgspec import Meta
-from werkzeug.wsgi import ClosingIterator
 
 from shardapi import Call, Key, Query, Routes, Shard, ShardApp, hookimpl
 from shardapi.auth import bearer, refused
 from shardapi.errors import NET_NOT_FOUND, TOO_MANY_STREAMS
 from shardapi.guild import GLOBAL_SLOT, GLOBAL_UID, PUBLIC_SLOT, PUBLIC_UID
-from shardapi.hub import Filter, Hub
-from shardapi.worker import Taken, date, take, takeable
+from shardapi.hub import Filter
+from shardapi.streaming import StreamResponse, greeting
 
-RETRY_MS = (2000, 5000)  # when readers come back; at random, so that not all do at once after a restart
 RETRY_AFTER = 5  # seconds, for a key that has all its streams open
 LONGEST_ID = 100  # characters of an id; what is longer is none of ours
 
@@ -92,8 +88,7 @@ def follow(query: StreamQuery, call: Call, shard: Shard) -> flask.Response:
             hint="Close one, or let one stream carry what several did: types and nets take lists.",
             headers=(("Retry-After", str(RETRY_AFTER)),),
         )
-    opening = b": events of guild %s\nretry: %d\n" % (shard.guild_id.encode(), random.randint(*RETRY_MS))
-    return StreamResponse(shard.hub, key.id, cursor, wanted, opening + gap)
+    return StreamResponse(shard.hub, key.id, cursor, wanted, greeting(shard) + gap)
 
 
 def _parts(lists: Iterable[str]) -> tuple[str, ...]:
@@ -118,34 +113,6 @@ def _still_valid(shard: Shard, call: Call) -> Key:
     if key is None:
         raise refused()
     return key
-
-
-class StreamResponse(flask.Response):
-    """An answer that leaves its request: the hub takes the socket, or where there is none, yields the bytes."""
-
-    automatically_set_content_length = False
-
-    def __init__(self, hub: Hub, key_id: str, cursor: int | None, wanted: Filter, opening: bytes) -> None:
-        super().__init__(
-            content_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        )
-        self.hub, self.key_id, self.cursor, self.wanted, self.opening = hub, key_id, cursor, wanted, opening
-
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        headers = self.get_wsgi_headers(environ).to_wsgi_list()
-        start_response(self.status, headers)  # where the socket is taken, for the access log alone
-        if environ["REQUEST_METHOD"] == "HEAD":
-            return []
-        if not takeable(environ):
-            frames = self.hub.frames(self.key_id, self.cursor, self.wanted)
-            return ClosingIterator(chain((self.opening,), frames), frames.close)
-        fields = [
-            f"{name}: {value}\r\n" for name, value in (("Date", date()), ("Connection", "close"), *headers)
-        ]
-        head = f"HTTP/1.1 {self.status}\r\n{''.join(fields)}\r\n".encode("latin-1")
-        self.hub.subscribe(take(environ), self.key_id, self.cursor, self.wanted, head + self.opening)
-        return Taken()
 
 
 @hookimpl

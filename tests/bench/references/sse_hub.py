@@ -9,7 +9,7 @@ from sse_events import application
 
 from shardapi.eventlog import Logged
 from shardapi.hub import ALL, Hub
-from shardapi_stream import StreamResponse
+from shardapi.streaming import StreamResponse
 
 numbers = itertools.count(1)
 

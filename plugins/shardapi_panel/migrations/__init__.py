@@ -1,0 +1,1 @@
+"""The panel's tables, step by step; each file runs once, in a transaction."""

@@ -1,0 +1,232 @@
+// What every page of the panel may use. Text goes into the page as text, never as HTML.
+
+/** An element: attributes by name, `on…` functions as listeners, children as nodes or text. */
+export function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes ?? {})) {
+    if (value === false || value === null || value === undefined) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "dataset") Object.assign(element.dataset, value);
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** Raised when the API refuses: `status`, `problem` (its document), and its sentence as the message. */
+export class Refused extends Error {
+  constructor(status, problem) {
+    super(problem.detail || problem.title || `The shard answered ${status}.`);
+    this.status = status;
+    this.problem = problem;
+  }
+}
+
+const csrf = document.querySelector('meta[name="csrf-token"]');
+
+/**
+ * One call of the Owner API: `api("POST", "/nets", {name})`. Options: query (an object), dryRun, ifMatch, idempotencyKey,
+ * reason, signal. Answers the JSON; raises Refused. When the session has ended it asks to sign in, then goes on.
+ */
+export async function api(method, path, body, options = {}) {
+  const url = new URL(`/panel/api${path}`, location.origin);
+  for (const [name, value] of Object.entries(options.query ?? {})) {
+    for (const one of [value].flat()) if (one !== null && one !== undefined && one !== "") url.searchParams.append(name, one);
+  }
+  if (options.dryRun) url.searchParams.set("dryRun", "true");
+  const headers = { Accept: "application/json" };
+  if (method !== "GET") headers["X-CSRF-Token"] = csrf?.content ?? "";
+  if (body !== undefined && body !== null) headers["Content-Type"] = "application/json";
+  if (options.ifMatch) headers["If-Match"] = options.ifMatch;
+  if (options.idempotencyKey) headers["Idempotency-Key"] = options.idempotencyKey;
+  if (options.reason) headers["X-Audit-Log-Reason"] = options.reason;
+  const send = () => fetch(url, {
+    method,
+    headers,
+    body: headers["Content-Type"] ? JSON.stringify(body) : undefined,
+    signal: options.signal,
+    credentials: "same-origin",
+    cache: "no-store",
+  });
+  let answer = await send();
+  if (answer.status === 401 && await signInAgain()) {
+    if (method !== "GET") headers["X-CSRF-Token"] = csrf?.content ?? "";
+    answer = await send();
+  }
+  const found = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Refused(answer.status, found);
+  return found;
+}
+
+/** Events of the shard, live: `stream(["user.*"], (event) => …)`; `event` is the envelope. Returns a function that ends it. */
+export function stream(types, onEvent, onState = () => {}) {
+  let source, ended = false, last = "", timer;
+  const open = () => {
+    const query = new URLSearchParams();
+    if (types?.length) query.set("types", types.join(","));
+    if (last) query.set("since", last);
+    source = new EventSource(`/panel/stream?${query}`);
+    source.onopen = () => onState("live");
+    source.onerror = () => {
+      onState("lost");
+      source.close();
+      if (!ended) timer = setTimeout(look, 1500 + Math.random() * 1500);
+    };
+    source.onmessage = take;
+    for (const type of NAMES) source.addEventListener(type, take);
+  };
+  const take = (message) => {
+    if (message.lastEventId) last = message.lastEventId;
+    onEvent(JSON.parse(message.data));
+  };
+  const look = async () => {
+    const answer = await fetch("/panel/session", { cache: "no-store" }).catch(() => null);
+    if (ended) return;
+    if (answer?.status === 401 && !await signInAgain()) return;
+    open();
+  };
+  open();
+  return () => { ended = true; clearTimeout(timer); source.close(); };
+}
+
+const NAMES = (document.querySelector('meta[name="event-types"]')?.content ?? "").split(" ").filter(Boolean);
+
+/** A line that tells what happened, for a few seconds; `kind` "error" stays until it is closed. */
+export function toast(text, kind = "ok") {
+  const box = document.querySelector("#toasts");
+  if (!box) return;
+  const line = h("div", { class: `toast ${kind}` }, h("span", {}, text),
+    h("button", { type: "button", class: "button quiet small", "aria-label": "Close", onclick: () => line.remove() }, "×"));
+  box.append(line);
+  if (kind !== "error") setTimeout(() => line.remove(), 5000);
+}
+
+/** Asks before something is done: resolves to true or false. Options: confirm (the button's word), danger, details (nodes). */
+export function confirmDialog(title, text, options = {}) {
+  return ask(title, [text && h("p", {}, text), ...(options.details ?? [])], {
+    confirm: options.confirm ?? "Confirm", danger: options.danger,
+  }).then((values) => values !== null);
+}
+
+/** A dialog with a form: resolves to its FormData, or null when it is left. `onSubmit(data)` may return a sentence that keeps it open. */
+export function ask(title, content, options = {}) {
+  return new Promise((resolve) => {
+    const before = document.activeElement;
+    const problem = h("p", { class: "notice bad", role: "alert", hidden: true });
+    const form = h("form", { method: "dialog", class: "stack" }, ...content.filter(Boolean), problem,
+      h("div", { class: "buttons" },
+        h("button", { type: "button", class: "button", onclick: () => dialog.close() }, options.cancel ?? "Cancel"),
+        h("button", { class: `button ${options.danger ? "danger" : "primary"}` }, options.confirm ?? "Save")));
+    const dialog = h("dialog", { class: "dialog", "aria-labelledby": "dialog-title" }, h("h2", { id: "dialog-title" }, title), form);
+    let values = null;
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const data = new FormData(form);
+      const wrong = await options.onSubmit?.(data);
+      if (wrong) {
+        problem.textContent = wrong;
+        problem.hidden = false;
+        return;
+      }
+      values = data;
+      dialog.close();
+    });
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      before?.focus?.();
+      resolve(values);
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+    (form.querySelector("[autofocus]") ?? form.querySelector("input, select, textarea") ?? form.querySelector(".buttons button"))?.focus();
+  });
+}
+
+/** A time as people say it, in their own zone: today's without its date. */
+export function moment(value) {
+  const at = new Date(value);
+  if (Number.isNaN(at.valueOf())) return "";
+  const clock = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  return at.toDateString() === new Date().toDateString() ? clock : `${at.toLocaleDateString()} ${clock}`;
+}
+
+let signingIn = null;
+
+/** The session has ended: sign in without leaving the page, so that nothing typed on it is lost. */
+function signInAgain() {
+  signingIn ??= ask("Sign in again", [
+    h("p", {}, "Your session has ended. Nothing on this page is lost."),
+    h("div", { class: "field" },
+      h("label", { for: "again" }, "Password, or a link from shardapi panel link"),
+      h("input", { id: "again", name: "again", type: "password", required: true, autocomplete: "current-password" })),
+  ], { confirm: "Sign in", onSubmit: enter }).then((values) => { signingIn = null; return values !== null; });
+  return signingIn;
+}
+
+async function enter(data) {
+  const given = String(data.get("again"));
+  const name = given.includes("/panel/sign-in#") || /^[\w-]{43}$/.test(given.trim()) ? "token" : "password";
+  const answer = await fetch("/panel/sign-in", {
+    method: "POST",
+    headers: { Accept: "application/json", "Content-Type": "application/x-www-form-urlencoded" },
+    body: new URLSearchParams({ [name]: given }),
+  });
+  const found = await answer.json().catch(() => ({}));
+  if (!answer.ok) return [found.detail, found.hint].filter(Boolean).join(" ") || "That did not work.";
+  csrf.content = found.csrfToken;
+  for (const field of document.querySelectorAll('input[name="csrf_token"]')) field.value = found.csrfToken;
+  return "";
+}
+
+// -- the page itself
+
+function themes() {
+  const button = document.querySelector("[data-theme-switch]");
+  if (!button) return;
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const now = () => document.documentElement.dataset.theme ?? (system.matches ? "dark" : "light");
+  const show = () => { button.textContent = now() === "dark" ? "Light" : "Dark"; button.setAttribute("aria-label", `Use the ${now() === "dark" ? "light" : "dark"} theme`); };
+  button.addEventListener("click", () => {
+    const wanted = now() === "dark" ? "light" : "dark";
+    document.documentElement.dataset.theme = wanted;
+    try { localStorage.setItem("panel-theme", wanted); } catch { /* for this page only */ }
+    show();
+  });
+  system.addEventListener("change", show);
+  button.hidden = false;
+  show();
+}
+
+/** Times in the reader's own zone; a form with data-confirm asks first; a button with data-copy copies what it names. */
+function enhance() {
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const said = moment(time.dateTime);
+    if (said) { time.title = time.dateTime; time.textContent = said; }
+  }
+  document.addEventListener("submit", async (event) => {
+    const form = event.target, button = event.submitter;
+    const question = button?.dataset.confirm ?? form.dataset.confirm;
+    if (!question || form.dataset.sure) return;
+    event.preventDefault();
+    if (await confirmDialog(question, button?.dataset.detail ?? form.dataset.detail ?? "", { confirm: button?.textContent.trim(), danger: true })) {
+      form.dataset.sure = "yes";
+      form.requestSubmit(button);
+    }
+  });
+  for (const button of document.querySelectorAll("button[data-copy]")) {
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      const source = document.querySelector(button.dataset.copy);
+      try {
+        await navigator.clipboard.writeText(source.textContent);
+        toast("Copied.");
+      } catch {
+        getSelection().selectAllChildren(source);
+        toast("Press Ctrl+C: the browser does not let a page copy here.", "error");
+      }
+    });
+  }
+}
+
+themes();
+enhance();

@@ -1,0 +1,12 @@
+// The link's token comes behind the #, which no server, log or referrer sees: here it goes into the form.
+const token = location.hash.slice(1);
+const field = document.querySelector("#token");
+if (token && field) {
+  field.value = token;
+  history.replaceState(null, "", location.pathname + location.search);
+  field.closest(".field").hidden = true;
+  document.querySelector("#by-link button").focus();
+  for (const other of document.querySelectorAll(".or, #by-password")) other.hidden = true;
+}
+const insecure = document.querySelector("#insecure");
+if (insecure && !window.isSecureContext) insecure.hidden = false;
