@@ -20,7 +20,7 @@ from .errors import (
     Problem,
 )
 from .places import Crowded, Full
-from .worker import date
+from .worker import SECRET, date
 
 MOST_QUOTED = 200
 RETRY_AFTER = 5  # seconds, for those who found no place
@@ -35,8 +35,8 @@ def answer(error: BaseException, address: str) -> bytes:
     level = logging.ERROR if kind is INTERNAL else logging.WARNING
     log.log(
         level,
-        "refused %s: %s: %.200s (request %s)",
-        *(address or "a unix socket", kind.code, str(error), request_id),
+        "refused %s: %s: %s (request %s)",
+        *(address or "a unix socket", kind.code, _text(error), request_id),
         exc_info=error if kind is INTERNAL else None,
     )
     document = Problem(
@@ -77,15 +77,19 @@ def of(error: BaseException) -> ApiError:
         case http.InvalidResponseHeader() | http.InvalidResponseHeaderName() | http.ConfigurationProblem():
             return INTERNAL("Something went wrong here.")
         case http.LimitRequestLine():
-            return URI_TOO_LONG(f"{error}.", hint="Send in a body what is long.")
+            return URI_TOO_LONG(f"{_text(error)}.", hint="Send in a body what is long.")
         case http.LimitRequestHeaders():
-            return HEADERS_TOO_LARGE(f"{error}.", hint="Send fewer or shorter header fields.")
+            return HEADERS_TOO_LARGE(f"{_text(error)}.", hint="Send fewer or shorter header fields.")
         case http.ExpectationFailed():
-            return EXPECTATION_FAILED(f"{str(error)[:MOST_QUOTED]}.", hint="Leave Expect out.")
+            return EXPECTATION_FAILED(f"{_text(error)}.", hint="Leave Expect out.")
         case http.UnsupportedTransferCoding():
             return UNKNOWN_CODING(
                 f"{str(error)[:MOST_QUOTED]}.", hint="Send the body as it is, or in chunks."
             )
         case http.ParseException():
-            return MALFORMED_REQUEST(f"{str(error)[:MOST_QUOTED]}.", hint="Send HTTP/1.1 as RFC 9112 has it.")
+            return MALFORMED_REQUEST(f"{_text(error)}.", hint="Send HTTP/1.1 as RFC 9112 has it.")
     return INTERNAL("Something went wrong here.")
+
+
+def _text(error: BaseException) -> str:
+    return SECRET.sub(r"\1[redacted]", str(error))[:MOST_QUOTED]

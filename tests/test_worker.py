@@ -62,6 +62,8 @@ PROBES: list[tuple[str, bytes, list[int]]] = [
     ("a NUL in a value", HEAD + b"X-A: b\x00c\r\n\r\n", [400]),
     ("a folded field", HEAD + b"X-A: b\r\n  folded\r\n\r\n", [400]),
     ("a space in a name", HEAD + b"X A: b\r\n\r\n", [400]),
+    ("no host", b"GET /echo HTTP/1.1\r\n\r\n", [400]),
+    ("no host under HTTP/1.0", b"GET /echo HTTP/1.0\r\n\r\n", [200]),
     ("two hosts", HEAD + b"Host: y\r\n\r\n", [400]),
     ("HTTP/0.9", b"GET /echo\r\n\r\n", [400]),
     ("HTTP/2.0", b"GET /echo HTTP/2.0\r\nHost: x\r\n\r\n", [400]),
@@ -191,6 +193,19 @@ def test_idle_connections_and_slow_heads_are_cut(tmp_path: Path) -> None:
                 time.sleep(0.05)
             assert [rest(sock) for sock in (fresh, kept, slow)] == [b"", b"", b""]
             assert time.monotonic() - began < 3
+
+
+def test_an_answer_that_is_read_byte_by_byte_is_given_up_quietly(tmp_path: Path) -> None:
+    with Served("worker_app:app", tmp_path / "log") as served:
+        served.answer(b"GET /hurry HTTP/1.0\r\n\r\n")
+        with served.connect() as slow:
+            slow.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+            read = 0
+            for _ in range(10):
+                read += len(slow.recv(1))
+                time.sleep(0.1)
+            assert read + len(rest(slow)) < 16 << 20
+    assert "Traceback" not in served.said() and "[ERROR]" not in served.said()
 
 
 def test_a_loop_that_hangs_is_ended_and_its_client_told(tmp_path: Path) -> None:

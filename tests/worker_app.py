@@ -7,6 +7,7 @@ from typing import Any
 
 import gevent
 
+from shardapi import worker
 from shardapi.worker import Taken, take, vital
 
 Environ = dict[str, Any]
@@ -92,6 +93,17 @@ def busy(environ: Environ, start: Start) -> Iterable[bytes]:
     return whole(b"busy", start)
 
 
+def large(environ: Environ, start: Start) -> Iterable[bytes]:
+    """More than all buffers on the way hold."""
+    return whole(b"x" * (16 << 20), start)
+
+
+def hurry(environ: Environ, start: Start) -> Iterable[bytes]:
+    """From now on an answer has to be read within half a second."""
+    worker.SEND_SECONDS = 0.5
+    return whole(b"hurry", start)
+
+
 def hangs(environ: Environ, start: Start) -> Iterable[bytes]:
     """A loop that lets nobody else run."""
     while True:
@@ -137,6 +149,8 @@ ANSWERS: dict[str, Callable[[Environ, Start], Iterable[bytes]]] = {
     "/fails": fails,
     "/slow": slow,
     "/busy": busy,
+    "/large": large,
+    "/hurry": hurry,
     "/hangs": hangs,
     "/taken": taken,
     "/death": death,
