@@ -11,6 +11,7 @@ from .config import ConfigError
 
 LOCK, SETUP_LOCK = "serve.lock", "setup.lock"
 STORE = "shard.sqlite3"
+RESTORING = "restoring"  # there while the content of the folder is being replaced
 # A folder that cannot be written now may still be read, and recovers by itself.
 RECOVERS = (errno.ENOSPC, errno.EROFS)
 
@@ -26,6 +27,14 @@ def prepare(folder: Path) -> Path:
         if error.errno not in RECOVERS or not (folder / STORE).exists():
             raise ConfigError(f"data folder {folder}: {error.strerror}") from None
     return folder
+
+
+def check_whole(folder: Path) -> None:
+    """Raises ConfigError where a restore was interrupted; held against another that runs by `setting_up`."""
+    if (folder / RESTORING).exists():
+        raise ConfigError(
+            f"data folder {folder}: a restore or import has not come to its end here; run it again"
+        )
 
 
 def open_lock(path: Path) -> int:

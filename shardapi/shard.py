@@ -31,6 +31,7 @@ from .stalls import Stalls
 from .store import Store, create_private, many, one
 from .timings import Timings
 from .tokens import Tokens
+from .upgrades import keep_before_upgrade
 from .worker import vital
 from .writer import Writer
 
@@ -53,7 +54,9 @@ class Shard:
         self.problems = Problems()
         self.stalls = Stalls(self.problems, self.plugins.modules)
         with folder.setting_up(config.folder):
+            folder.check_whole(config.folder)
             self.store = Store(config.folder)
+            self.store.before_upgrade = lambda: keep_before_upgrade(config)
             self.store.migrate("core", Path(__file__).with_name("migrations"))
             self.guild_id = self.store.execute(lambda: _open_guild(config))
             self.tokens = Tokens(signing_secrets(config))

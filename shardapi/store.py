@@ -126,7 +126,7 @@ class Store:
         except FAILURES as error:
             db.close()
             wal = self.path.with_name(f"{STORE}-wal")
-            if not _results(error) & CANNOT_MAKE_FILES or (wal.exists() and wal.stat().st_size):
+            if not results(error) & CANNOT_MAKE_FILES or (wal.exists() and wal.stat().st_size):
                 raise
             # SQLite cannot make the files of its WAL, nor can anybody else: nothing changes under us.
             return _database(f"{self.path.as_uri()}?immutable=1", READ_PRAGMAS, uri=True), False
@@ -188,26 +188,26 @@ def _unpack(answer: Any) -> Any:
 
 def translated(error: Exception) -> Exception:
     """The error as a caller may see it: an SQLite failure to write becomes 503, everything else stays."""
-    results = _results(error)
-    if IO_ERROR in results:
+    found = results(error)
+    if IO_ERROR in found:
         return STORE_UNCERTAIN(
             "The store reported an I/O error; whether this write is kept is not known.",
             hint="Retry with the same Idempotency-Key.",
             headers=(("Retry-After", "2"),),
         )
-    if results & CANNOT_WRITE.keys():
-        return unavailable(CANNOT_WRITE[min(results & CANNOT_WRITE.keys())])
+    if found & CANNOT_WRITE.keys():
+        return unavailable(CANNOT_WRITE[min(found & CANNOT_WRITE.keys())])
     return error
 
 
-def _results(error: BaseException | None) -> set[int]:
+def results(error: BaseException | None) -> set[int]:
     """SQLite's result codes in an error and those it hides: after a full disk it has rolled back by itself, and
     peewee's attempt fails."""
-    results = set()
+    found = set()
     while isinstance(error, FAILURES):
-        results.add(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+        found.add(getattr(error, "sqlite_errorcode", 0) & 0xFF)
         error = error.__context__
-    return results
+    return found
 
 
 def _database(name: str, pragmas: dict[str, Any], **options: Any) -> peewee.SqliteDatabase:

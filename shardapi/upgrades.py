@@ -1,5 +1,6 @@
 """Upgrades: migrations forward only, all of the core's or a plugin's in one transaction: the store is old or new."""
 
+import os
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from .config import Config
 
 CORE = "core"
+BEFORE, KEPT = "before-upgrade-", 3
 HISTORY = "migration_"
 
 
@@ -93,3 +95,38 @@ def _note_tables(name: str, before: set[str]) -> None:
         return
     own = {*recorded_tables().get(name, ()), *(after - before)} & after - {HISTORY + name}
     many("INSERT OR REPLACE INTO meta VALUES (?, ?)", [(TABLES_OF + name, " ".join(sorted(own)))])
+
+
+def keep_before_upgrade(config: "Config") -> Path:
+    """Make a backup in the data folder, of which the last few are kept. Raises BackupError.
+
+    A start that fails is tried again, and has nothing new to keep: then the last backup is the one before the upgrade.
+    """
+    from . import backup, retention
+    from .snapshot import BackupError
+
+    folder = config.folder
+    try:
+        made = backup.make(
+            config, retention.free_name(folder, BEFORE), False, os.environ.get("SHARDAPI_CONFIG", "")
+        )
+    except BackupError as error:
+        raise BackupError(
+            f"the store has to be upgraded, and the backup that comes first cannot be made: {error}"
+        ) from error
+    *_, last = [None, *(path for path in retention.dated(folder, BEFORE) if path != made.path)]
+    if last is not None and _same_store(last, made.path):
+        made.path.unlink()
+        return last
+    retention.forget(folder, BEFORE, KEPT, made.path)
+    return made.path
+
+
+def _same_store(one: Path, other: Path) -> bool:
+    from . import backup
+    from .snapshot import BackupError
+
+    try:
+        return backup.check(one).files[0] == backup.check(other).files[0]
+    except BackupError:
+        return False

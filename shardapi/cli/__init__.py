@@ -5,7 +5,10 @@ What plugins import from here must not bring the whole program into the server: 
 
 from typing import TYPE_CHECKING, Any
 
-COMMANDS = ("config", "demo", "keys", "openapi", "operators", "plugins", "serve", "simulate", "tail")
+COMMANDS = (
+    *("backup", "config", "demo", "keys", "openapi", "operators", "plugins", "restore"),
+    *("serve", "simulate", "tail"),
+)
 
 if TYPE_CHECKING:
     from .program import main as main

@@ -3,7 +3,7 @@
 import click
 
 from ..config import Config
-from . import keys, operators, overview, plugins, simulate
+from . import backup, keys, operators, overview, plugins, simulate
 from .launch import launch
 from .options import as_json, foreseen, one_line, opened, with_config
 from .plugged import Main
@@ -86,5 +86,7 @@ for command in (
     overview.config_group,
     simulate.demo,
     simulate.simulate,
+    backup.backup,
+    backup.restore,
 ):
     main.add_command(command)

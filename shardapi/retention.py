@@ -1,0 +1,69 @@
+"""Backups with the date in their name, of which the last few are kept."""
+
+import re
+import time
+from pathlib import Path
+
+from . import clock
+from .backup import Made, make
+from .config import Config
+from .folder import STORE
+from .snapshot import BackupError
+from .store import FAILURES, alone, one
+
+DATED = r"(\d{8}-\d{6})(?:-(\d+))?\.zip"
+
+
+def make_dated(settings: Config, folder: Path, keep: int, read_from: str = "") -> tuple[Made, list[Path]]:
+    """Make a backup in a folder, then remove the oldest beyond so many; returns it and what was removed."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BackupError(f"{folder}: {error.strerror}") from None
+    prefix = f"shard-{_guild(settings)}-"
+    made = make(settings, free_name(folder, prefix), read_from=read_from)
+    return made, forget(folder, prefix, keep, made.path)
+
+
+def _guild(settings: Config) -> str:
+    """The guild that a backup is named for, so that several shards may share a folder."""
+    path = settings.folder / STORE
+    if settings.guild.id or not path.exists():
+        return settings.guild.id
+    try:
+        with alone(path):
+            return str(one("SELECT id FROM guild ORDER BY created_at, rowid LIMIT 1")[0])
+    except (*FAILURES, TypeError) as error:
+        raise BackupError(f"{path}: {error}") from error
+
+
+def stamp() -> str:
+    """The time as it stands in a name."""
+    return time.strftime("%Y%m%d-%H%M%S", time.gmtime(clock.now() / 1000))
+
+
+def free_name(folder: Path, prefix: str, suffix: str = ".zip") -> Path:
+    """A path with the date in its name that nothing has yet."""
+    at, path, count = stamp(), folder / f"{prefix}{stamp()}{suffix}", 1
+    while path.exists():
+        count += 1
+        path = folder / f"{prefix}{at}-{count}{suffix}"
+    return path
+
+
+def dated(folder: Path, prefix: str) -> list[Path]:
+    """The backups of a folder whose names begin so, the oldest first."""
+    found = []
+    for path in folder.glob("*.zip"):
+        if match := re.fullmatch(re.escape(prefix) + DATED, path.name):
+            found.append((match[1], int(match[2] or 1), path))
+    return [path for *_, path in sorted(found)]
+
+
+def forget(folder: Path, prefix: str, keep: int, newest: Path) -> list[Path]:
+    """Remove the oldest backups until so many are left, the newest in any case; returns those removed."""
+    others = [path for path in dated(folder, prefix) if path != newest]  # a clock may have been ahead
+    gone = others[: max(0, len(others) - (keep - 1))]
+    for path in gone:
+        path.unlink(missing_ok=True)
+    return gone
