@@ -262,9 +262,9 @@ def test_a_taken_socket_outlives_its_request_quietly(tmp_path: Path) -> None:
     with Served("worker_app:app", tmp_path / "log", *log) as served:
         with served.connect() as sock:
             sock.sendall(b"GET /taken HTTP/1.1\r\nHost: x\r\n\r\n")
+            eventually(lambda: '"GET /taken HTTP/1.1" 200 0' in served.said())
             assert b"Worker" in served.answer(b"GET /hooks HTTP/1.0\r\n\r\n"), "its place was not freed"
             assert rest(sock).endswith(b"\r\n\r\nmine now")
-        eventually(lambda: '"GET /taken HTTP/1.1" 200 0' in served.said())
         assert "Ignoring EPIPE" in served.said()
     assert "Traceback" not in served.said()
     assert "[ERROR]" not in served.said()
