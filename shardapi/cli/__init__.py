@@ -6,7 +6,7 @@ What plugins import from here must not bring the whole program into the server: 
 from typing import TYPE_CHECKING, Any
 
 COMMANDS = (
-    *("backup", "config", "demo", "keys", "openapi", "operators", "plugins", "restore"),
+    *("backup", "config", "demo", "doctor", "keys", "openapi", "operators", "plugins", "restore"),
     *("serve", "simulate", "tail"),
 )
 

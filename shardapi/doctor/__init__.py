@@ -1,0 +1,39 @@
+"""What `shardapi doctor` looks at; it changes nothing, and tells no secret."""
+
+from collections.abc import Callable, Iterator
+
+from . import clocks, disk, files, machine, outboxes, proxy, running, settings, storage
+from .case import Case as Case
+from .finding import Finding as Finding
+from .finding import Nothing, Unable, info, warn
+
+Look = Callable[[Case], Iterator[Finding]]
+
+LOOKS: tuple[tuple[str, Look], ...] = (
+    ("settings", settings.look),
+    ("files", files.look),
+    ("disk", disk.look),
+    ("store", storage.look),
+    ("clock", clocks.look),
+    ("server", running.look),
+    ("public", proxy.look),
+    ("public.tls", proxy.certificate),
+    ("webhooks", outboxes.look),
+    ("systemd", machine.look),
+)
+
+
+def examine(case: Case) -> Iterator[Finding]:
+    """Every look, one after another; what cannot be looked at is told, and hides nothing else."""
+    for name, look in LOOKS:
+        try:
+            yield from look(case)
+        except Nothing:
+            continue
+        except Unable as reason:
+            yield info(
+                name, f"not looked at: {reason}", "Run this as root, or as the user who owns the data folder."
+            )
+        except Exception as failed:
+            what = f"looking at it failed: {type(failed).__name__}"
+            yield warn(name, what, "This is an error in shardapi itself: please report it, with the version.")

@@ -1,0 +1,97 @@
+"""The server itself: whether it runs and answers, which version it is, and what its plugins do wrong."""
+
+import http.client
+from collections.abc import Iterator
+from contextlib import suppress
+
+import msgspec
+
+from ..health import Readiness
+from ..shard import VERSION
+from . import ask
+from .case import Case
+from .finding import Finding, error, info, ok, warn
+
+ENOUGH_FILES = 4096 + 1024  # requests at once, streams and sockets aside
+MOST_USED = 0.8
+
+
+def look(case: Case) -> Iterator[Finding]:
+    """By the lock of the data folder, and by asking where it listens."""
+    bind, door = case.settings.server.bind, ask.local(case)
+    if not case.folder.exists() or not case.served:
+        yield info(
+            "server",
+            f"no server runs on {case.folder}",
+            "What only a running one can tell was not looked at.",
+        )
+        if not bind.endswith(":0") and _taken(door):
+            yield error(
+                "server.bind", f"another program listens on {bind}", "End it, or choose another server.bind."
+            )
+        return
+    try:
+        reply = door.probe(case.tokens)
+    except (OSError, http.client.HTTPException) as problem:
+        what = f"a server has {case.folder}, but does not answer on {bind}: {ask.why(problem)}"
+        yield error(
+            "server", what, "See its log (journalctl -u shardapi); was it started with another --bind?"
+        )
+        return
+    if reply.seen is None:
+        what = f"what answers on {bind} is not the server of {case.folder}, or has another signing secret"
+        yield error("server", what, "Run this with the settings and the environment that the server has.")
+        return
+    case.answers = True
+    yield from _version(reply.seen.version, bind)
+    yield _files(reply.seen.files, reply.seen.most_files)
+    yield from _plugins(door)
+
+
+def _taken(door: ask.Door) -> bool:
+    link = door.connect()
+    with suppress(OSError):
+        link.connect()
+        return True
+    link.close()
+    return False
+
+
+def _version(running: str, bind: str) -> Iterator[Finding]:
+    if running == VERSION:
+        yield ok("server", f"shardapi {VERSION} answers on {bind}")
+    else:
+        what = f"shardapi {running} answers on {bind}, but {VERSION} is installed"
+        yield warn("server", what, "Restart it: systemctl restart shardapi")
+
+
+def _files(used: int, most: int) -> Finding:
+    what = f"the server has {used} of {most} file descriptors; each operator and each stream takes one"
+    do = "Raise LimitNOFILE in its unit, 65536 is usual (ulimit -n in a shell)."
+    if used > most * MOST_USED:
+        return error("server.files", what, do)
+    return warn("server.files", what, do) if most < ENOUGH_FILES else ok("server.files", what)
+
+
+def _plugins(door: ask.Door) -> Iterator[Finding]:
+    try:
+        reply = door.get("/ready")
+        if reply.status != 200:
+            said = msgspec.json.decode(reply.body)
+            yield error(
+                "server.ready",
+                str(said.get("error", reply.status)),
+                "See the log, and the looks at the store.",
+            )
+            return
+        problems = msgspec.json.decode(reply.body, type=Readiness).problems
+    except (OSError, http.client.HTTPException, msgspec.MsgspecError) as problem:
+        yield error("server.ready", f"/ready does not answer: {ask.why(problem)}", "See the log.")
+        return
+    for one in problems:
+        what = f"{one.plugin}: {one.where}: {one.what} ({one.count} times, last {one.last})"
+        yield warn(
+            "plugins", what, "The log has its traceback; switch the plugin off if it is not yours to mend."
+        )
+    if not problems:
+        yield ok("plugins", "none has a problem")
