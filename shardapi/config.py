@@ -107,6 +107,7 @@ def load(
     data_dir: str | None = None,
 ) -> Config:
     """The settings in force; `file` defaults to SHARDAPI_CONFIG. Raises ConfigError."""
+    environ = {**_credentials(environ), **environ}
     path = file or environ.get(ENV_PREFIX + "CONFIG") or None
     tree = _read_file(Path(path)) if path else {}
     _merge_environ(tree, environ)
@@ -183,6 +184,16 @@ def _merge_environ(tree: dict[str, Any], environ: Mapping[str, str]) -> None:
             if not isinstance(branch, dict):
                 raise ConfigError(f"{name}: {table} is not a table")
         branch[key] = _parse_list(value) if value.startswith("[") or key in _LISTS else value
+
+
+def _credentials(environ: Mapping[str, str]) -> dict[str, str]:
+    """The credentials that systemd has loaded for us, as variables that name their files."""
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    try:
+        names = sorted(os.listdir(folder)) if folder else []
+    except OSError as error:
+        raise ConfigError(f"CREDENTIALS_DIRECTORY: {folder}: {error.strerror}") from None
+    return {f"{name}_FILE": f"{folder}/{name}" for name in names if name.startswith(ENV_PREFIX)}
 
 
 _LISTS = {"enabled", "trusted_proxies"}

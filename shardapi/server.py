@@ -18,6 +18,8 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.errors import AppImportError
 
 from shardapi import config as settings
+from shardapi.master import Master
+from shardapi.systemd import Notifier
 
 if TYPE_CHECKING:
     from shardapi.app import ShardApp
@@ -69,6 +71,7 @@ _addresses: list[str] = []
 def on_starting(server: Any) -> None:
     """Leave a refused start to its one line; have as many descriptors as may be had."""
     server.log.error_log.addFilter(_is_news)
+    Master(server, _config, Notifier())
     allowed = raise_descriptors()
     if allowed < DESCRIPTORS:
         server.log.warning(

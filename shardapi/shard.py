@@ -142,11 +142,11 @@ class Shard:
         vital(self.writer.watch())
         for task in (self.audit.run, self._expire_keys):
             vital(gevent.spawn(task))
-        serving = gevent.spawn(self._serve, tasks)
+        serving = gevent.spawn(self._serve, tasks, worker.serving)
         vital(serving)
         self._tasks.append(serving)
 
-    def _serve(self, tasks: list[Callable[[], None]]) -> None:
+    def _serve(self, tasks: list[Callable[[], None]], announce: Callable[[], None]) -> None:
         while (lock := folder.lock(self.store.folder)) is None:
             gevent.sleep(0.05)
         self._lock = lock
@@ -161,6 +161,7 @@ class Shard:
             self._tasks.append(gevent.spawn(task))
             vital(self._tasks[-1])
         self._tasks += [gevent.spawn(task) for task in tasks]
+        announce()
 
     def _close_what_a_crash_left_open(self) -> None:
         self.store.read(self.events.read_open)  # the worker before this one went on after we had read it

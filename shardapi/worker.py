@@ -3,9 +3,12 @@
 import errno
 import faulthandler
 import logging
+import os
 import re
+import signal
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,12 +19,15 @@ from typing import Any
 import gevent
 import gevent.socket
 from gevent.server import StreamServer
+from gunicorn.arbiter import Arbiter
+from gunicorn.errors import AppImportError
 from gunicorn.http import wsgi
 from gunicorn.http.errors import InvalidHeader
 from gunicorn.workers.ggevent import GeventWorker
 
 from .answers import Answer as Answer
 from .answers import date as date
+from .board import BOOTED, SERVING, Board
 
 # What must not be read in a log: a token in a query, a credential in a header that is quoted.
 SECRET = re.compile(r"(\btoken=|\bbearer[\s,]+)[^\s&,'\"]+", re.IGNORECASE)
@@ -75,6 +81,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.board = Board()  # made in the master, which reads it
         self.idle: dict[gevent.Greenlet, Turn] = {}  # the one that waits for longest is the first
         self._farewell: gevent.Greenlet | None = None
 
@@ -95,7 +102,13 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
     def load_wsgi(self) -> None:
         """Load the application and tell it that its worker is ready to run it."""
-        super().load_wsgi()
+        try:
+            super().load_wsgi()
+        except AppImportError as error:
+            self.board.refuse(str(error).removeprefix("Error: "))
+            if getattr(self.app, "on_trial", False):
+                sys.exit(Arbiter.APP_LOAD_ERROR)  # the master says why
+            raise
         from .places import SPARE, Places  # imports more than may be before the worker has patched
 
         networks = self.cfg.forwarded_allow_networks()
@@ -104,8 +117,14 @@ class Worker(GeventWorker):  # type: ignore[misc]
         StreamServer.max_accept = ACCEPTS
         getattr(self.wsgi, "start", _nothing)(self)
 
+    def serving(self) -> None:
+        """Called by the application once it does all that it is for."""
+        self.board.state = SERVING
+        os.kill(self.ppid, signal.SIGCHLD)  # else the master looks in a second
+
     def run(self) -> None:
         """Serve until told to stop; the application's farewell is over before the process ends."""
+        self.board.state = max(self.board.state, BOOTED)
         gevent.spawn(self._close_late)
         try:
             super().run()
