@@ -9,6 +9,7 @@ from pathlib import Path
 
 from . import folder
 from .backup import SECRET, drafting, sync
+from .config import Config
 from .folder import RESTORING, STORE
 from .retention import free_name
 from .snapshot import BackupError
@@ -30,6 +31,12 @@ class Place:
     def store(self) -> Path:
         """The store that is there now, if there is one."""
         return self.path / STORE
+
+    def secret_differs(self, settings: Config) -> bool:
+        """Whether the settings name a secret that opens nothing of what the draft's has closed."""
+        secret = self.draft / SECRET
+        then = secret.read_text("ascii").split() if secret.exists() else []
+        return bool(settings.signing_secret.strip() and not set(then) & set(settings.signing_secret.split()))
 
     def put(self) -> None:
         """Make what is in the draft the folder's content; what was there is kept in `aside`."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from .backup import SECRET, SETTINGS, Manifest, check
+from .backup import SETTINGS, Manifest, check
 from .config import Config
 from .folder import STORE
 from .placing import begin_anew, place
@@ -56,15 +56,9 @@ def restore(settings: Config, file: Path, force: bool) -> Restored:
         manifest = _unpacked(settings, file, there.draft)
         epoch = begin_anew(there.draft / STORE)
         compared, keys, operators = _revived(there.store, there.draft / STORE)
-        differs = _secret_differs(settings, there.draft / SECRET)
+        differs = there.secret_differs(settings)
         there.put()
     return Restored(manifest, epoch, there.aside, compared, keys, operators, differs)
-
-
-def _secret_differs(settings: Config, secret: Path) -> bool:
-    """Whether the settings name a secret that opens nothing of what the backup's has closed."""
-    then = secret.read_text("ascii").split() if secret.exists() else []
-    return bool(settings.signing_secret.strip() and not set(then) & set(settings.signing_secret.split()))
 
 
 def _revived(now: Path, then: Path) -> tuple[bool, tuple[Revived, ...], tuple[Revived, ...]]:

@@ -3,7 +3,7 @@
 import click
 
 from ..config import Config
-from . import backup, doctor, keys, operators, overview, plugins, simulate
+from . import backup, doctor, keys, moving, operators, overview, plugins, simulate
 from .launch import launch
 from .options import as_json, foreseen, one_line, opened, with_config
 from .plugged import Main
@@ -89,5 +89,7 @@ for command in (
     simulate.simulate,
     backup.backup,
     backup.restore,
+    moving.export_shard,
+    moving.import_shard,
 ):
     main.add_command(command)
