@@ -1,6 +1,7 @@
 """Operators as the store knows them: whose tokens are revoked, who is kept out, and who is connected."""
 
 import os
+from collections.abc import Callable
 
 import msgspec
 
@@ -60,13 +61,16 @@ class Operators:
         """When a user's tokens were last revoked (s); -1 for never."""
         return max(self._revoked.get(user_id, -1), self._revoked.get(EVERYONE, -1))
 
-    def revoke(self, user_id: str) -> int:
-        """Revoke the tokens that a user, or EVERYONE, has now; answers the time (s) up to which that is."""
+    def revoke(self, user_id: str, record: Callable[[], object] = lambda: None) -> int:
+        """Revoke the tokens that a user, or EVERYONE, has now; answers the time (s) up to which that is.
+
+        `record` runs in the same write.
+        """
         last = max(self._revoked.values(), default=0) if user_id == EVERYONE else self.revoked_at(user_id)
         # Never the same second twice: a token made after the first time would be older than the second.
         at = max(clock.now() // 1000, last + 1)
         row = {"guild": self.guild_id, "user": user_id, "at": at}
-        self.writer.write(lambda: RevokedOperator.insert(row).on_conflict_replace().execute())
+        self.writer.write(lambda: (RevokedOperator.insert(row).on_conflict_replace().execute(), record()))
         self.reload()
         return at
 

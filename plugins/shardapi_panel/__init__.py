@@ -6,16 +6,18 @@ from urllib.parse import urlsplit
 from shardapi import Routes, ShardApp, hookimpl
 from shardapi.limits import Limit
 
-from . import commands, home, relay, sessions_page, signin, strangers
+from . import commands, home, keys_page, relay, sessions_page, signin, strangers, tokens_page
 from .api import LIMIT
 from .blueprint import panel
 from .door import Door
 from .guard import SESSIONS
+from .keys_page import ONCE
+from .once import Once
 from .sessions import DAY_MS, Sessions
 from .settings import Settings as Settings
 from .signin import DOOR
 
-PAGES = (commands, home, relay, sessions_page, signin, strangers)
+PAGES = (commands, home, keys_page, relay, sessions_page, signin, strangers, tokens_page)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -26,6 +28,7 @@ def shardapi_blueprints(app: ShardApp) -> list[Routes]:
     settings = shard.settings(Settings)
     app.extensions[SESSIONS] = sessions = Sessions(shard)
     app.extensions[DOOR] = Door(shard)
+    app.extensions[ONCE] = Once()
     app.extensions[LIMIT] = Limit("panel", settings.limit)
     newest, *older = (key.hex() for key in shard.tokens.keys("panel"))
     where = urlsplit(shard.base_url)

@@ -11,7 +11,7 @@ FIELD, HEADER = "csrf_token", "X-CSRF-Token"
 
 def token() -> str:
     """The token of this browser, for forms and scripts."""
-    from flask_wtf.csrf import generate_csrf  # type: ignore[import-untyped]
+    from flask_wtf.csrf import generate_csrf
 
     made: str = generate_csrf()
     return made
@@ -20,7 +20,7 @@ def token() -> str:
 def shown() -> bool:
     """Whether the request carries the token of this browser."""
     from flask_wtf.csrf import validate_csrf
-    from wtforms.validators import ValidationError  # type: ignore[import-untyped]
+    from wtforms.validators import ValidationError
 
     request = flask.request
     try:

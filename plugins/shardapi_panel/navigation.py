@@ -17,6 +17,8 @@ PAGES: dict[str, list[Page]] = {
     "Comms": [],
     "Health": [],
     "Access": [
+        Page("panel.keys", "Keys"),
+        Page("panel.operator_tokens", "Operator tokens"),
         Page("panel.sessions", "Sessions"),
     ],
 }
