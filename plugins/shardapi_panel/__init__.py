@@ -6,7 +6,22 @@ from urllib.parse import urlsplit
 from shardapi import Routes, ShardApp, hookimpl
 from shardapi.limits import Limit
 
-from . import commands, home, keys_page, relay, sessions_page, signin, strangers, tokens_page
+from . import (
+    acars_page,
+    archive_page,
+    board_page,
+    commands,
+    features_page,
+    home,
+    keys_page,
+    presets_page,
+    relay,
+    rules_page,
+    sessions_page,
+    signin,
+    strangers,
+    tokens_page,
+)
 from .api import LIMIT
 from .blueprint import panel
 from .door import Door
@@ -17,7 +32,10 @@ from .sessions import DAY_MS, Sessions
 from .settings import Settings as Settings
 from .signin import DOOR
 
-PAGES = (commands, home, keys_page, relay, sessions_page, signin, strangers, tokens_page)
+PAGES = (
+    *(acars_page, archive_page, board_page, commands, features_page, home, keys_page, presets_page, relay),
+    *(rules_page, sessions_page, signin, strangers, tokens_page),
+)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 

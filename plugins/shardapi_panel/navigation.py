@@ -14,7 +14,14 @@ class Page(NamedTuple):
 
 
 PAGES: dict[str, list[Page]] = {
-    "Comms": [],
+    "Comms": [
+        Page("panel.board", "Board", "status"),
+        Page("panel.presets", "Presets", "presets"),
+        Page("panel.rules", "Rules", "rules"),
+        Page("panel.acars", "ACARS", "acars"),
+        Page("panel.archive", "Archive", "archive"),
+        Page("panel.features", "Features", "features"),
+    ],
     "Health": [],
     "Access": [
         Page("panel.keys", "Keys"),

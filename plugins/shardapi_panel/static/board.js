@@ -1,0 +1,340 @@
+// The board, live: rows are changed one by one, once a frame; the list as a whole is drawn by the server alone.
+import { api } from "./panel.js";
+import { Feed } from "./feed.js";
+import { Line } from "./line.js";
+import { Listbox } from "./listbox.js";
+import { assign, disconnect, move, told, unassign } from "./moves.js";
+import { archive, make, operate, rename } from "./nets.js";
+import { Roster } from "./roster.js";
+
+const STATE = "/panel/board/state", STREAM = "/panel/stream";
+const AGAIN = 120, MINUTE = 60000;
+const part = (id) => document.getElementById(id);
+const root = part("board"), netList = part("nets"), peopleList = part("people");
+const order = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
+const write = (node, text) => { if (node.textContent !== text) node.textContent = text; };
+const flag = (node, name, on) => { if (node.classList.contains(name) !== on) node.classList.toggle(name, on); };
+const clock = (at) => at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const say = (text) => { part("say").textContent = text; };
+
+// -- rows
+
+const netRows = new Map(), personRows = new Map(), blank = { net: part("net-row").content.firstElementChild, person: part("person-row").content.firstElementChild };
+const skew = Date.now() - Number(root.dataset.at);
+const dirty = { net: new Set(), person: new Set(), head: false };
+let frame = 0, only = null, ready = false;
+
+const board = new Roster(
+  (what, which) => {
+    if (!ready) return;
+    if (what === "head") dirty.head = true;
+    else dirty[what].add(which);
+    frame ||= requestAnimationFrame(draw);
+  },
+  () => again(),
+);
+
+function read() {
+  for (const row of peopleList.children) {
+    const { u: id, n, s } = row.dataset, name = row.firstElementChild.textContent;
+    personRows.set(id, row);
+    board.putPerson({ id, name, slots: n ? n.split(" ").map(Number) : [], since: Number(s), service: row.classList.contains("service") });
+  }
+  for (const row of netList.children) {
+    const { slot, uid, t } = row.dataset, talkers = (t ? t.split(" ") : []).map((id) => ({ id, name: board.people.get(id)?.name ?? id }));
+    netRows.set(Number(slot), row);
+    board.putNet({ slot: Number(slot), uid, name: row.children[1].textContent, protected: "protected" in row.dataset, talkers });
+  }
+  board.open = root.classList.contains("open");
+}
+
+function draw() {
+  frame = 0;
+  for (const slot of dirty.net) drawNet(slot);
+  for (const id of dirty.person) drawPerson(id);
+  if (dirty.net.size || dirty.person.size || dirty.head) drawHead();
+  if (dirty.person.size || dirty.net.size) sift();
+  dirty.net.clear();
+  dirty.person.clear();
+  dirty.head = false;
+  feed.draw();
+}
+
+function drawHead() {
+  const button = part("operation");
+  flag(root, "open", board.open);
+  button.setAttribute("aria-checked", String(board.open));
+  write(button.querySelector("b"), board.open ? "open" : "closed");
+  write(part("connected"), String(board.connected));
+  write(part("talking"), String(board.talking));
+  write(part("amount"), String(board.nets.size));
+  part("nets-none").hidden = board.nets.size > 0;
+  part("people-none").hidden = board.people.size > 0;
+}
+
+function drawNet(slot) {
+  const net = board.nets.get(slot);
+  let row = netRows.get(slot);
+  if (row && (!net || row.dataset.uid !== net.uid)) {
+    netRows.delete(slot);
+    if (only === slot) show(null);
+    nets.gone(row);
+    row = null;
+  }
+  if (!net) return;
+  if (!row) {
+    row = nets.adopt(document.importNode(blank.net, true));
+    row.dataset.slot = slot;
+    row.dataset.uid = net.uid;
+    row.toggleAttribute("data-protected", net.kept);
+    row.children[0].textContent = slot < 250 ? String(slot).padStart(2, "0") : "––";
+    netRows.set(slot, row);
+    const later = [...netList.children].find((one) => Number(one.dataset.slot) > slot);
+    netList.insertBefore(row, later ?? null);
+    nets.stop();
+  }
+  const talkers = [...net.talkers.values()], count = board.counts.get(slot) || 0;
+  write(row.children[1], net.name);
+  write(row.children[2], talkers.join(", "));
+  write(row.children[3], String(count));
+  flag(row, "talks", talkers.length > 0);
+  flag(row, "empty", !count);
+  row.style.setProperty("--on", String(Math.min(1, count / Math.max(8, ...board.counts.values()))));
+  const label = `${net.name}, number ${slot}, ${count} ${count === 1 ? "operator" : "operators"}${talkers.length ? `, talking: ${talkers.join(", ")}` : ""}${net.kept ? ", protected" : ""}`;
+  if (row.getAttribute("aria-label") !== label) row.setAttribute("aria-label", label);
+  if (only === slot) show(slot);
+}
+
+function drawPerson(id) {
+  const one = board.people.get(id);
+  let row = personRows.get(id);
+  if (!one) {
+    personRows.delete(id);
+    if (row) people.gone(row);
+    return;
+  }
+  if (row && row.children[0].textContent !== one.name) {
+    row.remove();
+    write(row.children[0], one.name);
+    place(row, one);
+  }
+  if (!row) {
+    row = people.adopt(document.importNode(blank.person, true));
+    row.dataset.u = id;
+    row.draggable = true;
+    personRows.set(id, row);
+    write(row.children[0], one.name);
+    place(row, one);
+    people.stop();
+  }
+  const names = board.namesOf(one), talks = board.talks(id);
+  write(row.children[1], names);
+  row.dataset.s = one.since;
+  write(row.children[2], age(one.since));
+  flag(row, "service", one.service);
+  flag(row, "talks", talks);
+  const label = `${one.name}${one.service ? ", listens only" : ""}, ${names ? `on ${names}` : "on no net"}${talks ? ", talking" : ""}, for ${age(one.since)}`;
+  if (row.getAttribute("aria-label") !== label) row.setAttribute("aria-label", label);
+}
+
+function place(row, one) { // by name, by halving: others do not move
+  const rows = peopleList.children;
+  let low = 0, high = rows.length;
+  while (low < high) {
+    const middle = (low + high) >> 1, other = rows[middle];
+    const before = order.compare(other.firstElementChild.textContent, one.name) || (other.dataset.u < one.id ? -1 : 1);
+    if (before < 0) low = middle + 1;
+    else high = middle;
+  }
+  peopleList.insertBefore(row, rows[low] ?? null);
+}
+
+function age(since) {
+  const minutes = Math.max(0, Math.floor((Date.now() - skew - since) / MINUTE));
+  if (minutes < 60) return `${minutes} min`;
+  return minutes < 1440 ? `${Math.floor(minutes / 60)} h ${minutes % 60}` : `${Math.floor(minutes / 1440)} d`;
+}
+
+// -- what is shown of the roster
+
+function sift() {
+  const wanted = part("find").value.trim().toLocaleLowerCase();
+  let shown = 0;
+  for (const [id, row] of personRows) {
+    const one = board.people.get(id);
+    if (!one) continue;
+    const hit = (only === null || one.slots.has(only)) && (!wanted || one.name.toLocaleLowerCase().includes(wanted) || id.toLowerCase().includes(wanted));
+    if (row.hidden === hit) row.hidden = !hit;
+    shown += hit;
+  }
+  const all = only === null && !wanted;
+  write(part("shown"), all ? "" : `${shown} of ${board.people.size}`);
+  people.stop();
+}
+
+function show(slot) { // only who is on this net; null for everyone
+  const net = slot === null ? null : board.nets.get(slot);
+  only = net ? slot : null;
+  part("only").hidden = !net;
+  if (net) part("only").textContent = `On ${net.name} ×`;
+  if (net) part("only").setAttribute("aria-label", `Only operators on ${net.name}; show everyone`);
+}
+
+const chosenNet = () => {
+  const [row] = nets.picked;
+  return row ? board.nets.get(Number(row.dataset.slot)) : null;
+};
+const chosenPeople = () => [...people.picked].filter((row) => !row.hidden).map((row) => board.people.get(row.dataset.u)).filter(Boolean);
+
+const doing = {
+  make: () => make(say),
+  rename: () => { const net = chosenNet(); if (net && !net.kept) rename(net, say); },
+  archive: () => { const net = chosenNet(); if (net && !net.kept) archive(net, board.counts.get(net.slot) || 0, say); },
+  assign: () => assign(chosenPeople(), board, say),
+  unassign: () => { const those = chosenPeople(); if (those.length) unassign(those, board, say); },
+  disconnect: () => { const those = chosenPeople(); if (those.length) disconnect(those, say); },
+};
+
+const nets = new Listbox(netList, {
+  chosen() {
+    const net = chosenNet();
+    part("net-rename").disabled = part("net-archive").disabled = !net || net.kept;
+    show(net ? net.slot : null);
+    sift();
+  },
+  keys: { n: doing.make, r: doing.rename, F2: doing.rename, Delete: doing.archive },
+});
+const people = new Listbox(peopleList, {
+  many: true,
+  chosen(rows) {
+    part("unassign").disabled = part("disconnect").disabled = !rows.size;
+  },
+  keys: { a: doing.assign, Enter: doing.assign, u: doing.unassign, d: doing.disconnect, Delete: doing.unassign },
+});
+
+// -- the pointer: drag people onto a net
+
+let dragged = [];
+peopleList.addEventListener("dragstart", (event) => {
+  const row = event.target.closest("li");
+  if (!people.picked.has(row)) people.set([row]);
+  dragged = chosenPeople();
+  event.dataTransfer.effectAllowed = "copy";
+  event.dataTransfer.setData("text/plain", dragged.map((one) => one.name).join(", "));
+  flag(root, "dragging", true);
+});
+peopleList.addEventListener("dragend", () => {
+  dragged = [];
+  flag(root, "dragging", false);
+  netList.querySelector(".over")?.classList.remove("over");
+});
+const target = (event) => {
+  const row = dragged.length ? event.target.closest("#nets > li") : null;
+  return row && !("protected" in row.dataset) ? row : null;
+};
+netList.addEventListener("dragover", (event) => {
+  const row = target(event), old = netList.querySelector(".over");
+  if (old !== row) old?.classList.remove("over");
+  if (!row) return;
+  row.classList.add("over");
+  event.preventDefault();
+});
+netList.addEventListener("dragleave", (event) => { if (!netList.contains(event.relatedTarget)) netList.querySelector(".over")?.classList.remove("over"); });
+netList.addEventListener("drop", async (event) => {
+  const row = target(event), those = dragged;
+  if (!row) return;
+  event.preventDefault();
+  row.classList.remove("over");
+  const net = board.nets.get(Number(row.dataset.slot));
+  try {
+    say(told(those, net, "assign", await move(those, net, "assign")));
+  } catch (refusal) {
+    say(told(those, net, "assign", { applied: 0, failed: [refusal.message] }));
+  }
+});
+
+// -- the line
+
+const feed = new Feed(part("feed"), board, () => { frame ||= requestAnimationFrame(draw); });
+let asOf = new Date(Number(root.dataset.at) + skew), rereading = false, wanted = false, timer = 0, meanwhile = [], line = null;
+
+const number = (id) => Number(id.slice(id.lastIndexOf("-") + 1));
+
+function again() { // read everything anew, soon; what is told meanwhile is told to it again
+  if (rereading) wanted = true;
+  else timer ||= setTimeout(reread, AGAIN);
+}
+
+async function reread() {
+  timer = 0;
+  rereading = true;
+  meanwhile = [];
+  try {
+    const answer = await fetch(STATE, { headers: { Accept: "application/json" }, cache: "no-store" });
+    if (!answer.ok) throw new Error(answer.status);
+    const state = await answer.json();
+    board.load(state);
+    for (const event of meanwhile) if (number(event.id) > number(state.cursor)) board.hear(event);
+    flag(root, "doubtful", false);
+  } catch {
+    flag(root, "doubtful", true);
+    if (line.live) timer ||= setTimeout(reread, 2000);
+  }
+  rereading = false;
+  if (wanted) {
+    wanted = false;
+    again();
+  }
+  link();
+}
+
+let state = "new";
+function link(why = "") {
+  const lost = !line.live || root.classList.contains("doubtful");
+  flag(root, "lost", lost);
+  flag(root, "linked", !lost);
+  if (!lost) asOf = new Date();
+  const note = part("lost");
+  note.hidden = !lost || state === "new" && !why;
+  if (lost) write(note, line.over ? `Not live since ${clock(asOf)}. Your session has ended: sign in again.` : `Not live since ${clock(asOf)}, so this may be out of date. ${why || part("lost").dataset.why || ""} Trying again.`);
+  if (why) note.dataset.why = why;
+  write(part("link").querySelector("span"), lost ? `As of ${clock(asOf)}` : `Live, ${clock(asOf)}`);
+  if (state === "lost" && !lost) say("The board is live again.");
+  if (!lost || why) state = lost ? "lost" : "live";
+}
+
+function begin() {
+  read();
+  ready = true;
+  for (const slot of netRows.keys()) drawNet(slot);
+  for (const [id, row] of personRows) {
+    row.draggable = true;
+    drawPerson(id);
+  }
+  feed.past(JSON.parse(part("past").textContent));
+  feed.draw();
+  drawHead();
+  line = new Line(STREAM, root.dataset.cursor, {
+    event(event) {
+      if (rereading) meanwhile.push(event);
+      board.hear(event);
+      feed.add(event);
+    },
+    up(again) { if (again) reread(); else link(); }, // the first time, what came since the page was made is told
+    down: (why) => link(why),
+    ended: () => link("The session has ended."),
+  });
+  setInterval(() => { if (line.live) link(); }, 1000);
+  setInterval(() => { for (const [id, row] of personRows) if (!row.hidden) drawPerson(id); }, MINUTE / 2);
+}
+
+part("operation").addEventListener("click", () => operate(board, say));
+part("net-new").addEventListener("click", doing.make);
+part("net-rename").addEventListener("click", doing.rename);
+part("net-archive").addEventListener("click", doing.archive);
+for (const name of ["assign", "unassign", "disconnect"]) part(name).addEventListener("click", doing[name]);
+part("find").addEventListener("input", sift);
+part("find").addEventListener("keydown", (event) => { if (event.key === "ArrowDown") { people.seen()[0]?.focus(); event.preventDefault(); } });
+part("only").addEventListener("click", () => nets.set([]));
+part("talk-too").addEventListener("change", (event) => flag(part("feed"), "quiet", !event.target.checked));
+begin();

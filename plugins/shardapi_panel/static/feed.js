@@ -1,0 +1,43 @@
+// The newest events as lines, the newest first; bounded, and drawn once a frame with the rest.
+import { tale } from "./tales.js";
+import { h } from "./panel.js";
+
+const MOST = 150;
+
+export class Feed {
+  constructor(list, board, soon) {
+    this.list = list;
+    this.board = board;
+    this.soon = soon;
+    this.waiting = [];
+    this.seen = new Set();
+  }
+
+  past(events) {
+    for (const event of events) this.add(event);
+  }
+
+  add(event) {
+    if (this.seen.has(event.id)) return;
+    this.seen.add(event.id);
+    const told = tale(event, this.board);
+    if (!told) return;
+    this.waiting.push(this.line(event, ...told));
+    if (this.waiting.length > MOST) this.waiting.shift();
+    this.soon();
+  }
+
+  line(event, shape, text) {
+    const at = new Date(event.at);
+    const time = h("time", { datetime: event.at }, at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false }));
+    return h("li", { class: shape }, time, h("i", { "aria-hidden": "true" }), h("span", { dir: "auto" }, text));
+  }
+
+  draw() {
+    if (!this.waiting.length) return;
+    this.list.prepend(...this.waiting.reverse());
+    this.waiting = [];
+    while (this.list.children.length > MOST) this.list.lastElementChild.remove();
+    if (this.seen.size > 4 * MOST) this.seen = new Set([...this.seen].slice(-2 * MOST));
+  }
+}

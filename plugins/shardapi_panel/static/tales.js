@@ -1,0 +1,51 @@
+// Events as one line each: [shape, text], or null for what the board shows anyway.
+const CONFIG = {
+  "net.create": "Net made", "net.rename": "Net renamed", "net.remove": "Net archived", "rules.set": "Rules set",
+  "features.set": "Features set", "public-net.show": "Public Net shown", "public-net.hide": "Public Net hidden",
+  "public-net.remove": "Public Net removed", "public-net.restore": "Public Net restored", "preset.save": "Preset saved",
+  "preset.remove": "Preset deleted", "preset.apply": "Preset applied", "archive.upsert": "Archive entry changed",
+  "archive.remove": "Archive entry deleted", "archive.restore": "Net restored",
+};
+const LEFT = { timeout: "no answer", slow: "too slow", disconnect: "disconnected", revoked: "token revoked", restart: "restart" };
+const STOPPED = { timeout: "time is up", unassigned: "unassigned", net_removed: "net archived", operation_closed: "operation closed", restart: "restart", disconnect: "connection lost" };
+
+const by = (data) => (data.keyId && data.keyId !== "panel" ? ` by ${data.keyId}` : "");
+const because = (words, reason) => (words[reason] ? ` (${words[reason]})` : "");
+
+export const seconds = (ms) => (ms < 9950 ? `${(ms / 1000).toFixed(1)} s` : `${Math.round(ms / 1000)} s`);
+
+const TALES = {
+  "user.joined": (data) => ["in", `${data.displayName || data.userId} joined`],
+  "user.left": (data) => ["out", `${data.displayName || data.userId} left${because(LEFT, data.reason)}`],
+  "ptt.start": () => null,
+  "ptt.stop": (data, board) => ["talk", `${data.displayName || data.userId} talked ${seconds(data.durationMs)} on ${net(data, board)}${because(STOPPED, data.reason)}`],
+  "operation.opened": (data) => ["open", `Operation opened${by(data)}`],
+  "operation.closed": (data) => ["shut", `Operation closed${by(data)}`],
+  "assignments.changed": assigned,
+  "config.changed": configured,
+  "client.disconnected": (data, board) => ["out", `${person(data.userId, board)} was disconnected${by(data)}`],
+  "acars.sent": (data) => ["alert", `ACARS to ${data.routed}: ${data.text}`],
+  "stream.gap": () => ["alert", "Some events are missing here; the board was read anew"],
+};
+
+function person(id, board) { return board.people.get(id)?.name ?? id; }
+
+function net(data, board) { return board.nets.get(data.netId)?.name ?? `net ${data.netId}`; }
+
+function assigned(data, board) {
+  const how = { temporary: " for a while", rule: " by rule", preset: " by a preset", archive: " with a restored net" }[data.source] ?? "";
+  if (!data.userId) return ["move", `${data.count ?? "Some"} assignments changed${how}${by(data)}`];
+  const verb = data.action === "assign" ? "put on" : "taken off";
+  const ended = data.action === "unassign" && data.source === "temporary" ? " (time is up)" : data.action === "unassign" ? "" : how;
+  return ["move", `${person(data.userId, board)} ${verb} ${net(data, board)}${ended}${by(data)}`];
+}
+
+function configured(data, board) {
+  const named = data.preset ?? board.byUid(data.uid)?.name;
+  return ["conf", `${CONFIG[data.action] ?? data.action}${named ? `: ${named}` : ""}${by(data)}`];
+}
+
+export function tale(event, board) {
+  const tell = TALES[event.type];
+  return tell ? tell(event.data, board) : ["conf", event.type];
+}
