@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from .config import ConfigError
-from .folder import STORE
+from .folder import STORE, check_whole
 from .store import CANNOT_MAKE_FILES, FAILURES, alone, one, results, rows
 from .upgrades import all_had
 
@@ -38,6 +38,7 @@ def take(folder: Path, into: Path) -> None:
     it: those who write go on into the WAL, which can only not be begun anew meanwhile.
     """
     path = folder / STORE
+    check_whole(folder)
     if not path.exists():
         raise BackupError(f"there is no shard in {folder}")
     try:
