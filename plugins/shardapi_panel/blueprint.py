@@ -37,7 +37,7 @@ def surroundings() -> dict[str, Any]:
         "event_types": " ".join(this_shard().events.types),
         "guild": this_shard().guild,
         "me": flask.g.panel_session,
-        "navigation": lambda: groups(this_shard(), flask.request.endpoint or "", flask.request.path),
+        "navigation": lambda: groups(this_shard(), flask.request.path),
     }
 
 

@@ -12,5 +12,5 @@ from .navigation import groups
 @panel.get("")
 def home() -> Any:
     """Go to the first page of the navigation."""
-    (_, entries), *_ = groups(this_shard(), "", "")
+    (_, entries), *_ = groups(this_shard(), "")
     return flask.redirect(entries[0].url)

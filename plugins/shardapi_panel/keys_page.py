@@ -130,7 +130,7 @@ def _groups() -> list[tuple[str, list[tuple[str, str, bool]]]]:
     """The scopes with what each allows and whether anything needs it now, in groups."""
     plugins = this_shard().plugins
     told = [
-        (name, SCOPES.get(name) or plugins.scopes.get(name, ""), name in plugins.scopes)
+        (name, SCOPES.get(name) or plugins.scopes.get(name, ""), _used(name))
         for name in (*SCOPES, *sorted(plugins.all_scopes - SCOPES.keys()))
     ]
     reading = [one for one in told if one[0] in SCOPES and one[0].startswith("read:")]
@@ -138,6 +138,12 @@ def _groups() -> list[tuple[str, list[tuple[str, str, bool]]]]:
     added = [one for one in told if one[0] not in SCOPES]
     groups = [("Reading", reading), ("Changing", writing), ("Of plugins", added)]
     return [(name, scopes) for name, scopes in groups if scopes]
+
+
+def _used(scope: str) -> bool:
+    """Whether a plugin that runs needs it, or the one it widens: read:roster:roles adds to read:roster."""
+    needed = this_shard().plugins.scopes
+    return scope in needed or scope.rpartition(":")[0] in needed
 
 
 def _line(key: Key, secret: str) -> str:

@@ -44,7 +44,7 @@ def runs(shard: Shard, plugin: str) -> bool:
     return not plugin or any(one.name == plugin for one in shard.plugins.loaded)
 
 
-def groups(shard: Shard, endpoint: str, path: str) -> list[tuple[str, list[Entry]]]:
+def groups(shard: Shard, path: str) -> list[tuple[str, list[Entry]]]:
     """The groups with the pages that can be shown, those of other plugins last."""
     from flask import url_for
 
@@ -52,9 +52,10 @@ def groups(shard: Shard, endpoint: str, path: str) -> list[tuple[str, list[Entry
         (
             name,
             [
-                Entry(page.title, url_for(page.endpoint), page.endpoint == endpoint)
+                Entry(page.title, url, path == url or path.startswith(f"{url}/"))
                 for page in pages
                 if runs(shard, page.needs)
+                for url in (url_for(page.endpoint),)
             ],
         )
         for name, pages in PAGES.items()

@@ -18,6 +18,9 @@ TOUCH_EVERY_MS = MINUTE_MS
 LOOK_EVERY_SECONDS = 0.5
 MOST_SESSIONS = 200  # of a guild; the one that was used longest ago makes room
 MOST_AGENT = 200
+# In this order, because most say that they are each other.
+BROWSERS = ("Firefox", "Edg", "OPR", "HeadlessChrome", "Chrome", "Safari")
+SYSTEMS = ("Android", "iPhone", "iPad", "Windows", "Macintosh", "CrOS", "Linux")
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -30,6 +33,13 @@ class Session(msgspec.Struct, frozen=True):
     last_used_at: int
     address: str
     agent: str
+
+    @property
+    def browser(self) -> str:
+        """What it calls itself, in two words; as it is where it is none that we know."""
+        name = next((word for word in BROWSERS if f"{word}/" in self.agent), "")
+        system = next((word for word in SYSTEMS if word in self.agent), "")
+        return f"{name} on {system}" if name and system else self.agent
 
     @property
     def streams(self) -> str:

@@ -230,3 +230,4 @@ function enhance() {
 
 themes();
 enhance();
+document.querySelector('.side [aria-current]')?.scrollIntoView({ block: "nearest", inline: "center" });

@@ -5,6 +5,7 @@ if (token && field) {
   field.value = token;
   history.replaceState(null, "", location.pathname + location.search);
   field.closest(".field").hidden = true;
+  document.querySelector("#ready").hidden = false;
   document.querySelector("#by-link button").focus();
   for (const other of document.querySelectorAll(".or, #by-password")) other.hidden = true;
 }
