@@ -9,18 +9,24 @@ from shardapi.limits import Limit
 from . import (
     acars_page,
     archive_page,
+    audit_page,
     board_page,
     commands,
     features_page,
+    health_page,
     home,
     keys_page,
+    plugins_page,
     presets_page,
+    public_token_page,
     relay,
     rules_page,
     sessions_page,
+    settings_page,
     signin,
     strangers,
     tokens_page,
+    webhooks_page,
 )
 from .api import LIMIT
 from .blueprint import panel
@@ -35,6 +41,7 @@ from .signin import DOOR
 PAGES = (
     *(acars_page, archive_page, board_page, commands, features_page, home, keys_page, presets_page, relay),
     *(rules_page, sessions_page, signin, strangers, tokens_page),
+    *(audit_page, health_page, plugins_page, public_token_page, settings_page, webhooks_page),
 )
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 

@@ -22,7 +22,14 @@ PAGES: dict[str, list[Page]] = {
         Page("panel.archive", "Archive", "archive"),
         Page("panel.features", "Features", "features"),
     ],
-    "Health": [],
+    "Health": [
+        Page("panel.health", "Health"),
+        Page("panel.webhooks", "Webhooks", "webhooks"),
+        Page("panel.audit", "Audit", "audit"),
+        Page("panel.plugins", "Plugins"),
+        Page("panel.settings", "Settings"),
+        Page("panel.public_token", "Public link", "embed"),
+    ],
     "Access": [
         Page("panel.keys", "Keys"),
         Page("panel.operator_tokens", "Operator tokens"),
