@@ -43,12 +43,11 @@ def stamp() -> str:
 
 
 def free_name(folder: Path, prefix: str, suffix: str = ".zip") -> Path:
-    """A path with the date in its name that nothing has yet."""
-    at, path, count = stamp(), folder / f"{prefix}{stamp()}{suffix}", 1
-    while path.exists():
-        count += 1
-        path = folder / f"{prefix}{at}-{count}{suffix}"
-    return path
+    """A path with the date in its name, after all that have the same date."""
+    start = f"{prefix}{stamp()}"
+    taken = [path.name.removeprefix(start).removesuffix(suffix) for path in folder.glob(f"{start}*{suffix}")]
+    last = max((int(end[1:] or 1) for end in taken if re.fullmatch(r"(-\d+)?", end)), default=0)
+    return folder / f"{start}{f'-{last + 1}' if last else ''}{suffix}"
 
 
 def dated(folder: Path, prefix: str) -> list[Path]:
