@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from ..auth import SCOPES
 from ..events import GAP
 from . import headers
 from .events import event_schemas
@@ -85,5 +86,11 @@ def _owner_key(shard: "Shard") -> dict[str, Any]:
         "type": "http",
         "scheme": "bearer",
         "description": f"An owner key: scok_…. Scopes: {allowed}",
-        "x-scopes": dict(sorted(shard.plugins.scopes.items())),
+        "x-scopes": _scopes(shard.plugins.scopes),
     }
+
+
+def _scopes(used: dict[str, str]) -> dict[str, str]:
+    """The sentences of the scopes that calls name, and of those that add to one of these."""
+    added = {name: text for name, text in SCOPES.items() if name.rpartition(":")[0] in used}
+    return dict(sorted({**used, **added}.items()))
