@@ -1,6 +1,5 @@
 """The example configuration is the manual: it names every setting at its default; the other files agree with it."""
 
-import configparser
 import os
 import re
 import signal
@@ -23,7 +22,6 @@ from shardapi.testing import Server
 
 ROOT = Path(__file__).resolve().parents[1]
 MANUAL = ROOT / "conf" / "shardapi.toml"
-UNIT = ROOT / "systemd" / "shardapi.service"
 SETTING = re.compile(r"^#(?=[a-z_]+ = )", re.MULTILINE)  # a remark has a space after its mark
 
 
@@ -153,26 +151,3 @@ def test_a_second_worker_asked_for_by_signal_does_not_come(shard: Server) -> Non
     shard.wait(lambda: any("there is one worker" in line for line in shard.log), "the refusal")
     children = Path(f"/proc/{shard.pid}/task/{shard.pid}/children").read_text().split()
     assert len(children) == 1
-
-
-# -- systemd
-
-
-@pytest.mark.debian("systemd-analyze")
-def test_the_unit_holds_what_systemd_knows() -> None:
-    done = subprocess.run(
-        ["systemd-analyze", "verify", str(UNIT)], capture_output=True, text=True, timeout=60, check=False
-    )
-    complaints = [line for line in done.stderr.splitlines() if "is not executable" not in line]
-    assert [line for line in complaints if UNIT.name in line] == []
-
-
-def test_the_unit_runs_a_command_and_settings_that_exist() -> None:
-    unit = configparser.ConfigParser(strict=False, interpolation=None)
-    unit.optionxform = str  # type: ignore[assignment,method-assign]
-    unit.read(UNIT)
-    service = unit["Service"]
-    assert service["ExecStart"].split()[1:] == ["serve"]
-    assert service["DynamicUser"] == "yes"
-    variables = re.findall(r"^Environment=(\w+)=", UNIT.read_text("utf-8"), re.MULTILINE)
-    assert variables == ["SHARDAPI_DATA_DIR", "SHARDAPI_CONFIG"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 COMMANDS = (
     *("backup", "config", "demo", "doctor", "keys", "openapi", "operators", "plugins", "restore"),
-    *("export", "import", "serve", "simulate", "tail"),
+    *("export", "import", "install-systemd", "serve", "simulate", "tail"),
 )
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -148,7 +149,8 @@ def gently(work: Callable[[], T]) -> T:
     """Do what takes long in a thread of lower priority: a server on the same core comes first."""
 
     def lower() -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        with suppress(OSError):  # which a unit of systemd may forbid
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
     with ThreadPoolExecutor(1, initializer=lower) as pool:
         return pool.submit(work).result()

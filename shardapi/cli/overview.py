@@ -23,9 +23,10 @@ def config_group() -> None:
 
 
 @config_group.command("check")
+@click.option("--quiet", is_flag=True, help="Say nothing if they are fine.")
 @as_json
 @with_config
-def check_config(settings: Config, as_json: bool) -> None:
+def check_config(settings: Config, quiet: bool, as_json: bool) -> None:
     """Check the settings as `serve` would; one line and exit status 1 if they cannot be used.
 
     Every plugin is loaded and its settings are read. Of the data folder it only reads which tables belong to
@@ -37,6 +38,8 @@ def check_config(settings: Config, as_json: bool) -> None:
         names = [plugin.name for plugin in app.shard.plugins.loaded]
         problems = [str(error) for error in app.shard.problems.left_out]
     kept = {name: tables for name, tables in kept_tables(settings.folder).items() if name not in names}
+    if quiet:
+        return
     if as_json:
         facts = {"dataDir": str(settings.folder), "bind": settings.server.bind, "plugins": names}
         say({"ok": True, **facts, "problems": problems, "kept": kept})

@@ -3,7 +3,7 @@
 import click
 
 from ..config import Config
-from . import backup, doctor, keys, moving, operators, overview, plugins, simulate
+from . import backup, doctor, keys, moving, operators, overview, plugins, simulate, systemd
 from .launch import launch
 from .options import as_json, foreseen, one_line, opened, with_config
 from .plugged import Main
@@ -84,6 +84,7 @@ for command in (
     plugins.plugins,
     overview.openapi,
     overview.config_group,
+    systemd.install_systemd,
     doctor.doctor,
     simulate.demo,
     simulate.simulate,
