@@ -8,14 +8,17 @@ import os
 import resource
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gevent
+import gevent.socket
 import msgspec
 
 from . import clock
 from .tokens import LEEWAY_SECONDS, BadToken, Tokens
+from .worker import Taken, date, take, takeable
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
@@ -79,8 +82,7 @@ def answer(call: "Call", nonce: str, address: str, start: "StartResponse") -> It
     """How the request arrived; for one that wants events two lines instead, the second with the time it was sent."""
     environ, headers = call.environ, [("Cache-Control", "no-store"), ("X-Request-Id", call.request_id)]
     if environ.get("HTTP_ACCEPT") == STREAM:
-        start("200 OK", [("Content-Type", STREAM), ("X-Accel-Buffering", "no"), *headers])
-        return _two_lines()
+        return _stream(environ, [("Content-Type", STREAM), ("X-Accel-Buffering", "no"), *headers], start)
     seen = Seen(
         nonce=nonce,
         version=VERSION,
@@ -95,6 +97,26 @@ def answer(call: "Call", nonce: str, address: str, start: "StartResponse") -> It
     body = call.shard.tokens.sign(ANSWERED, msgspec.to_builtins(seen)).encode()
     start("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body))), *headers])
     return [body]
+
+
+def _stream(
+    environ: dict[str, Any], headers: list[tuple[str, str]], start: "StartResponse"
+) -> Iterable[bytes]:
+    """Framed as an event stream is, without a length and not in chunks: some proxies hold back only those."""
+    start("200 OK", headers)
+    if not takeable(environ):
+        return _two_lines()
+    fields = [f"{name}: {value}\r\n" for name, value in (("Date", date()), ("Connection", "close"), *headers)]
+    head = f"HTTP/1.1 200 OK\r\n{''.join(fields)}\r\n".encode("latin-1")
+    gevent.spawn(_send, take(environ), head)
+    return Taken()
+
+
+def _send(sock: gevent.socket.socket, head: bytes) -> None:
+    with sock, suppress(OSError):
+        sock.sendall(head)
+        for line in _two_lines():
+            sock.sendall(line)
 
 
 def _two_lines() -> Iterator[bytes]:

@@ -17,7 +17,6 @@ LOOKS: tuple[tuple[str, Look], ...] = (
     ("clock", clocks.look),
     ("server", running.look),
     ("public", proxy.look),
-    ("public.tls", proxy.certificate),
     ("webhooks", outboxes.look),
     ("systemd", machine.look),
 )

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address, ip_network
-from urllib.parse import urlsplit
 
 from ..dispatch import own_hosts
 from ..routes import API_PREFIX
@@ -16,6 +15,7 @@ from .case import Case
 from .finding import Finding, error, info, ok, warn
 
 OFF_SECONDS = 30
+SHORT_DAYS, ENOUGH_DAYS = 7, 20
 SOMEBODY = "192.0.2.66"  # an address for examples: nobody has it
 BUFFERED = "Switch buffering off for it: proxy_buffering off in nginx; see conf/ for whole examples."
 
@@ -44,9 +44,9 @@ def look(case: Case) -> Iterator[Finding]:
     except (OSError, http.client.HTTPException) as problem:
         do = "See DNS, firewall and proxy; some networks cannot reach their own public address from inside."
         yield error("public.reach", f"{url} cannot be reached from here: {ask.why(problem)}", do)
-    if reply is None:
-        return
-    yield from _reached(case, door, reply)
+    if reply is not None:
+        yield from _certificate(door)
+        yield from _reached(case, door, reply)
 
 
 def _renew(problem: ssl.SSLCertVerificationError) -> str:
@@ -113,26 +113,25 @@ def _address(case: Case, door: Door, reply: Reply) -> Iterator[Finding]:
     elif seen.peer and not _trusted(case, seen.peer):
         what = f"the proxy at {seen.peer} is not trusted: every client has its address, in limits and in the audit"
         yield warn("public.address", what, f'Add "{seen.peer}" to server.trusted_proxies.')
+    elif seen.forwarded and _trusted(case, seen.address):
+        what = f"{seen.address}, from where this asks, counts as a proxy: whether it tells clients apart is not known"
+        yield info("public.address", what)
+    elif _believes(case, door):
+        what = "the proxy believes clients about their address: each can take any, past every limit"
+        do = "Have it add the address that it sees itself: X-Forwarded-For $proxy_add_x_forwarded_for; in nginx."
+        yield error("public.address", what, do)
     elif not seen.forwarded:
         what = "the proxy does not say who the client is: every client has its address"
         do = "Have it send X-Forwarded-For: proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; in nginx."
         yield warn("public.address", what, do)
-    elif _trusted(case, seen.address):
-        yield info(
-            "public.address",
-            f"{seen.address}, from where this asks, counts as a proxy: cannot be told from here",
-        )
     else:
-        yield _spoofed(case, door, seen.address)
+        yield ok("public.address", f"the shard sees the client's own address, {seen.address}")
 
 
-def _spoofed(case: Case, door: Door, address: str) -> Finding:
-    again = door.probe(case.tokens, X_Forwarded_For=SOMEBODY).seen
-    if again is not None and again.address == SOMEBODY:
-        what = "the proxy believes clients about their address: each can take any, past every limit"
-        do = "Have the proxy add the address it sees itself: $proxy_add_x_forwarded_for or $remote_addr in nginx."
-        return error("public.address", what, do)
-    return ok("public.address", f"the shard sees the client's own address, {address}")
+def _believes(case: Case, door: Door) -> bool:
+    """Whether a client that says it is somebody else is taken for them."""
+    seen = door.probe(case.tokens, X_Forwarded_For=SOMEBODY).seen
+    return seen is not None and seen.address == SOMEBODY
 
 
 def _trusted(case: Case, address: str) -> bool:
@@ -169,26 +168,18 @@ def _stream(case: Case, door: Door) -> Iterator[Finding]:
 # -- TLS
 
 
-def certificate(case: Case) -> Iterator[Finding]:
-    """How long the certificate is good for; a bad one is told by `look`."""
-    parts = urlsplit(case.settings.server.public_url)
-    if parts.scheme != "https" or not case.answers:
-        return
-    link = Door(case.settings.server.public_url).connect()
+def _certificate(door: Door) -> Iterator[Finding]:
+    """How long it is good for; one that is not good is told before."""
+    link = door.connect()
     try:
         link.connect()
         peer = link.sock.getpeercert() if isinstance(link.sock, ssl.SSLSocket) else None
-    except (OSError, http.client.HTTPException):
-        return
     finally:
         link.close()
-    days = (ssl.cert_time_to_seconds(str((peer or {})["notAfter"])) - time.time()) / 86_400
-    what = f"the certificate of {parts.hostname} is good for {days:.0f} days"
+    if not peer:
+        return
+    days = (ssl.cert_time_to_seconds(str(peer["notAfter"])) - time.time()) / 86_400
+    what = f"the certificate of {door.url} is good for {days:.0f} days"
     do = "See why it is not renewed: most do so 30 days before (certbot renew --dry-run, or the proxy's log)."
-    yield (
-        error("public.tls", what, do)
-        if days < 7
-        else warn("public.tls", what, do)
-        if days < 20
-        else ok("public.tls", what)
-    )
+    level = error if days < SHORT_DAYS else warn
+    yield level("public.tls", what, do) if days < ENOUGH_DAYS else ok("public.tls", what)

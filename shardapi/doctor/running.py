@@ -2,7 +2,6 @@
 
 import http.client
 from collections.abc import Iterator
-from contextlib import suppress
 
 import msgspec
 
@@ -50,11 +49,13 @@ def look(case: Case) -> Iterator[Finding]:
 
 def _taken(door: ask.Door) -> bool:
     link = door.connect()
-    with suppress(OSError):
+    try:
         link.connect()
-        return True
-    link.close()
-    return False
+    except OSError:
+        return False
+    finally:
+        link.close()
+    return True
 
 
 def _version(running: str, bind: str) -> Iterator[Finding]:
