@@ -14,7 +14,7 @@ const root = part("board"), netList = part("nets"), peopleList = part("people");
 const order = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 const write = (node, text) => { if (node.textContent !== text) node.textContent = text; };
 const flag = (node, name, on) => { if (node.classList.contains(name) !== on) node.classList.toggle(name, on); };
-const clock = (at) => at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const clock = (at) => at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 const say = (text) => { part("say").textContent = text; };
 
 // -- rows
@@ -296,7 +296,7 @@ function link(why = "") {
   if (!lost) asOf = new Date();
   const note = part("lost");
   note.hidden = !lost || state === "new" && !why;
-  if (lost) write(note, line.over ? `Not live since ${clock(asOf)}. Your session has ended: sign in again.` : `Not live since ${clock(asOf)}, so this may be out of date. ${why || part("lost").dataset.why || ""} Trying again.`);
+  if (lost) write(note, line.over ? `Not live since ${clock(asOf)}. Your session has ended: load the page again to sign in.` : `Not live since ${clock(asOf)}, so this may be out of date. ${why || part("lost").dataset.why || ""} Trying again.`);
   if (why) note.dataset.why = why;
   write(part("link").querySelector("span"), lost ? `As of ${clock(asOf)}` : `Live, ${clock(asOf)}`);
   if (state === "lost" && !lost) say("The board is live again.");
@@ -322,7 +322,11 @@ function begin() {
     },
     up(again) { if (again) reread(); else link(); }, // the first time, what came since the page was made is told
     down: (why) => link(why),
-    ended: () => link("The session has ended."),
+    async ended() {
+      link("The session has ended.");
+      // asks to sign in; answers once that is done, raises where it is left
+      await api("GET", "/status").then(() => line.resume(), () => {});
+    },
   });
   setInterval(() => { if (line.live) link(); }, 1000);
   setInterval(() => { for (const [id, row] of personRows) if (!row.hidden) drawPerson(id); }, MINUTE / 2);

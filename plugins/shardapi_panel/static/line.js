@@ -86,6 +86,11 @@ export class Line {
     this.told.down(why);
   }
 
+  resume() { // signed in again
+    this.over = false;
+    this.open();
+  }
+
   end() {
     this.over = true;
     this.lose("The session has ended.");
