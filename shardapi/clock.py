@@ -21,6 +21,7 @@ def iso(ms: int) -> str:
     return f"{_second(ms // 1000)}.{ms % 1000:03d}Z" if ms else ""
 
 
+@lru_cache(maxsize=64)
 def ms(text: str) -> int:
     """The milliseconds of a time as `iso` writes it, 0 for "". Raises ValueError."""
     return round(datetime.fromisoformat(text).timestamp() * 1000) if text else 0

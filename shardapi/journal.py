@@ -66,7 +66,8 @@ def append(guild_id: str, action: str, changes: Iterable[tuple[str, Any]], now: 
         version += 1
         operation = CANONICAL(Operation(action=action, at=at, entry=entry, uid=uid, version=version))
         digest = sha256(digest + operation).digest()
-        rows.append((guild_id, version, operation, digest))
+        # As bytearray, which sqlite3 binds at once; bytes only after looking for an adapter.
+        rows.append((guild_id, version, bytearray(operation), bytearray(digest)))
     many("INSERT INTO catalogue_change (guild, version, operation, hash) VALUES (?, ?, ?, ?)", rows)
     after = before._replace(version=version, hash=digest)
     many(

@@ -41,7 +41,7 @@ from shardapi.config import load
 from shardapi.folder import STORE
 
 PATH = "/api/v1/archive"
-BATCH = 1_000
+BATCH = 250
 UNLIMITED = {"SHARDAPI_LIMITS__DEFAULT": "100000000/minute"}
 WORDS, TAGS = 20_000, 200
 Pair = tuple[str, str]
@@ -116,7 +116,7 @@ class Others:
 
 
 def fill(app: ShardApp, language: Language, count: int) -> Verdict:
-    """Load entries, a thousand in a transaction; only the time in the catalogue counts."""
+    """Load entries, 250 in a transaction; only the time in the catalogue counts."""
     shard, now, spent, cpu = app.shard, clock.now(), 0.0, 0.0
     with Others() as others:
         for start in range(0, count, BATCH):
