@@ -117,7 +117,7 @@ class Server:
         self.stop()
         return self.start()
 
-    def wait(self, condition: Callable[[], Any], what: str = "", seconds: float = 10.0) -> Any:
+    def wait(self, condition: Callable[[], Any], what: str = "", seconds: float = 30.0) -> Any:
         """Ask until it is so; raises Failed when it does not become so."""
         deadline, last = time.monotonic() + seconds, None
         while time.monotonic() < deadline:

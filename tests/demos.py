@@ -44,7 +44,7 @@ class Demo:
         headers = {"Authorization": f"Bearer {self.key}"}
         return requests.get(f"{self.url}/api/v1{path}", headers=headers, timeout=10, **options)
 
-    def wait(self, condition: Callable[[], Any], seconds: float = 10.0) -> float:
+    def wait(self, condition: Callable[[], Any], seconds: float = 30.0) -> float:
         """Ask until it is so; returns the seconds since the start."""
         deadline = time.monotonic() + seconds
         while not condition():

@@ -89,7 +89,7 @@ class Desk:
             self._running = None
 
 
-def until(condition: Callable[[], Any], what: str = "", seconds: float = 10.0) -> Any:
+def until(condition: Callable[[], Any], what: str = "", seconds: float = 30.0) -> Any:
     """Let deliveries go on until it is so."""
     with gevent.Timeout(seconds, AssertionError(f"waited {seconds} s in vain {what}")):
         while not (found := condition()):

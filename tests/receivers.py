@@ -96,7 +96,7 @@ class Receiver:
         handler.end_headers()
         handler.wfile.write(body)
 
-    def wait(self, condition: Callable[[list[Delivery]], Any], seconds: float = 10.0) -> list[Delivery]:
+    def wait(self, condition: Callable[[list[Delivery]], Any], seconds: float = 30.0) -> list[Delivery]:
         """Wait until what came is as wanted; for tests in whose process no shard delivers."""
         with self._news:
             assert self._news.wait_for(lambda: condition(self.got), seconds), [one.event for one in self.got]

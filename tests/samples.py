@@ -124,7 +124,7 @@ class Box:
         """The last message of a topic, None if there was none."""
         return next((said for topic, said in reversed(self.told) if topic == name), None)
 
-    def until(self, name: str, right: Any, seconds: float = 10.0) -> Any:
+    def until(self, name: str, right: Any, seconds: float = 30.0) -> Any:
         """Wait until what a topic says is right."""
         with self._news:
             came = self._news.wait_for(

@@ -21,7 +21,7 @@ SETTINGS = (
 )
 
 
-def eventually(probe: Callable[[], T], seconds: float = 10) -> T:
+def eventually(probe: Callable[[], T], seconds: float = 30) -> T:
     """Ask until the answer is true."""
     until = time.monotonic() + seconds
     while not (answer := probe()):

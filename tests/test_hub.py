@@ -22,7 +22,7 @@ from shardapi.stream import Channel
 HEAD = b"head\n"
 
 
-def soon(probe: Callable[[], Any], seconds: float = 5) -> Any:
+def soon(probe: Callable[[], Any], seconds: float = 30) -> Any:
     """Let the hub run until the answer is true."""
     with gevent.Timeout(seconds):
         while not (answer := probe()):
