@@ -13,6 +13,7 @@ OPTION = "#/components/parameters/dryRun"
 METHODS = ("get", "post", "patch", "put", "delete")
 LIMITED = "RateLimit-Policy"
 SHARED_PARAMETERS = "#/components/parameters/"
+RESPONSES, EXAMPLES = "#/components/responses/", "#/components/examples/"
 EVERY_ANSWER = ("ok", "guildId")
 EVERY_WRITE = (*EVERY_ANSWER, "action", "changed", "version", "dryRun")
 
@@ -141,11 +142,11 @@ class Operations:
 
     def _codes(self, status: int, response: dict[str, Any]) -> list[Code]:
         while "$ref" in response:
-            response = self.components["responses"][response["$ref"].rpartition("/")[2]]
+            response = self.components["responses"][response["$ref"].removeprefix(RESPONSES)]
         found = []
         for code, example in response.get("content", {}).get(PROBLEM, {}).get("examples", {}).items():
             while "$ref" in example:
-                example = self.components["examples"][example["$ref"].rpartition("/")[2]]
+                example = self.components["examples"][example["$ref"].removeprefix(EXAMPLES)]
             when = example.get("description") or example.get("summary", "")
             found.append(Code(code, status, example.get("summary", ""), when, as_json(example["value"])))
         return found

@@ -47,7 +47,7 @@ class Pages:
         self._templates.globals.update(
             book=book, code=code_block, languages=LANGUAGES, nav_guides=self.guides, root=ROOT
         )
-        self._templates.filters.update(prose=prose)
+        self._templates.filters.update(prose=prose, breakable=breakable)
         self.places = places(book, self.chapters)
 
     def _has(self, group: str) -> bool:
@@ -101,7 +101,8 @@ class Pages:
             contents=contents,
             query=query,
             to=self._links(name, False),
-            shows_code=name.startswith("reference/") or name == EVERYTHING,
+            has_calls=name.startswith("reference/") or name == EVERYTHING,
+            twofold=name.startswith("reference/") or name in (EVERYTHING, "event-types"),
         )
         return made.encode()
 
@@ -124,8 +125,6 @@ class Pages:
         if isinstance(chapter.about, Guide):
             found = guides.headings(guides.source(chapter.name, self.book.base_url))
             return [(one.anchor, one.text) for one in found if one.level == 2]
-        if chapter.name == "event-types":
-            return [(one.name, one.name) for one in self.book.events]
         return []
 
     def _links(self, here: str, whole: bool) -> Any:
@@ -155,3 +154,8 @@ def prose(text: str) -> Markup:
         Markup("<code>{}</code>").format(part) if place % 2 else escape(part)
         for place, part in enumerate(parts)
     )
+
+
+def breakable(path: str) -> Markup:
+    """A path that may be broken before each slash."""
+    return Markup("<wbr>/").join(path.split("/"))
