@@ -466,11 +466,53 @@ def test_endpoints_that_are_well_are_told(folder: Path) -> None:
     assert both(folder, "webhooks")["what"] == "1 of 1 are delivered to"
 
 
+# -- backups
+
+
+def backup_of(folder: Path, *words: str) -> Path:
+    """Make one where the doctor looks."""
+    into = folder.with_name("data-backups")
+    done = CliRunner().invoke(main, ["backup", "--keep", "3", str(into), "--data-dir", str(folder), *words])
+    assert done.exit_code == 0, done.output
+    return max(into.glob("*.zip"))
+
+
+def test_a_shard_without_a_backup_is_told_so(folder: Path) -> None:
+    one = both(folder, "backups")
+    assert one["level"] == "warn" and "shardapi-backup.timer" in one["do"]
+
+
+def test_a_backup_that_is_old_is_told(folder: Path) -> None:
+    file = backup_of(folder)
+    assert both(folder, "backups")["level"] == "ok"
+    os.utime(file, (time.time() - 5 * 86_400,) * 2)
+    one = both(folder, "backups")
+    assert one["level"] == "warn" and "5 days old" in one["what"]
+
+
+def test_a_backup_that_is_broken_is_found_by_a_full_look(folder: Path) -> None:
+    file = backup_of(folder)
+    assert examined(folder, full=True)["backups"][0].level == "ok"
+    with file.open("r+b") as spoiled:
+        spoiled.seek(file.stat().st_size // 2)
+        spoiled.write(b"rubbish")
+    assert examined(folder)["backups"][0].level == "ok"
+    assert examined(folder, full=True)["backups"][0].level == "error"
+
+
+@pytest.mark.parametrize(
+    ("data", "backups"),
+    [("shardapi", "shardapi-backups"), ("shardapi-one", "shardapi-backups-one"), ("d", "d-backups")],
+)
+def test_backups_are_looked_for_where_the_units_put_them(tmp_path: Path, data: str, backups: str) -> None:
+    assert case_of(tmp_path / data).backups == tmp_path / backups
+
+
 # -- systemd
 
 
 SHOWN = {
-    "LoadState": "loaded", "ActiveState": "active", "SubState": "running", "UnitFileState": "enabled",
+    "LoadState": "loaded", "ActiveState": "active", "UnitFileState": "enabled",
     "NeedDaemonReload": "no", "NRestarts": "0", "Result": "success",
 }  # fmt: skip
 
@@ -485,6 +527,7 @@ SHOWN = {
         ({"UnitFileState": "disabled"}, "warn", "not enabled"),
         ({"NeedDaemonReload": "yes"}, "warn", "changed and not read again"),
         ({"NRestarts": "12"}, "warn", "12 times"),
+        ({"ActiveState": "inactive"}, "warn", "shardapi-backup.timer does not run"),
     ],
 )
 def test_what_systemd_says_is_told(
@@ -502,8 +545,9 @@ def test_what_systemd_says_is_told(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     monkeypatch.setattr(machine, "BOOTED", tmp_path)
-    found = examined(folder)["systemd"]
-    assert [one.level for one in found if words in one.what] == [level]
+    found = examined(folder)
+    told = [*found["systemd"], *found.get("systemd.backup", [])]
+    assert [one.level for one in told if words in one.what] == [level]
 
 
 def test_a_machine_without_systemd_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import resource
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,7 @@ from faults import store
 from shardapi.cli import main
 from shardapi.config import load
 from shardapi.doctor import Case, Finding, ask, proxy, running
+from shardapi.doctor.process import Process
 from shardapi.testing import Server
 
 PEER = "127.0.0.2"  # the proxy's address, so that ours is that of no proxy
@@ -147,7 +149,43 @@ def test_a_server_of_another_version_is_told(shard: Server, monkeypatch: pytest.
     assert ran(shard)["server"].level == "warn"
 
 
-def test_a_server_that_listens_elsewhere_is_told(shard: Server) -> None:
+def test_a_server_is_found_where_it_listens_whatever_the_settings_say(shard: Server) -> None:
+    found = ran(shard, SERVER__BIND="127.0.0.1:9")["server"]
+    assert found.level == "ok" and urlsplit(shard.url).netloc in found.what
+
+
+def test_a_server_on_a_unix_socket_is_found(shard: Server, tmp_path: Path) -> None:
+    data, path = tmp_path / "data", tmp_path / "shard.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        os.set_inheritable(listener.fileno(), True)
+        words = [sys.executable, "-m", "shardapi", "serve", "--data-dir", str(data)]
+        script = (
+            f"import os; os.dup2({listener.fileno()}, 3); os.environ['LISTEN_PID'] = str(os.getpid());"
+            f" os.execv({words[0]!r}, {words!r})"
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-c", script],
+            env={**shard.env, "LISTEN_FDS": "1"},
+            pass_fds=[listener.fileno()],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    try:
+        case = Case(load(environ=shard.env, data_dir=str(data)), "")
+        shard.wait(lambda: (data / "serve.lock").exists() and Process.serving(data), "the server", 20)
+        found = gravest(list(running.look(case)))["server"]
+        assert found.level == "ok" and found.what.endswith(f"on {path}")
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_a_server_that_listens_elsewhere_is_told(shard: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        Process, "serving", lambda _: None
+    )  # as for a user who may not look into others' processes
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         found = ran(shard, SERVER__BIND=f"127.0.0.1:{nobody.getsockname()[1]}")["server"]
@@ -408,6 +446,7 @@ def test_the_command_tells_it_all_and_leaves_nothing_behind(shard: Server, stand
         events = store.events(shard.data_dir)
         return keys, [path for path in paths if path != "/api/v1/audit"], events
 
+    shard.key()
     before = left()
     with stand():
         done = CliRunner(env=shard.env).invoke(main, ["doctor", "--json", "--data-dir", str(shard.data_dir)])

@@ -1,6 +1,7 @@
 """`shardapi doctor`: what is wrong, or soon will be, and what to do about it."""
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -21,11 +22,23 @@ ERRORS, WARNINGS = 2, 1
     "--full", is_flag=True, help="Check every row of the store against every index; a large one takes long."
 )
 @click.option("--strict", is_flag=True, help="End with 1 if there are warnings and no errors.")
+@click.option(
+    "--backups",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Where backups lie (default: shardapi-backups beside the data folder).",
+)
 @as_json
 @config_options
 @click.pass_context
 def doctor(
-    ctx: click.Context, file: str | None, data_dir: str | None, full: bool, strict: bool, as_json: bool
+    ctx: click.Context,
+    file: str | None,
+    data_dir: str | None,
+    full: bool,
+    strict: bool,
+    backups: Path | None,
+    as_json: bool,
 ) -> None:
     """Look at everything a shard depends on, and say of each thing that is wrong what to do.
 
@@ -42,7 +55,7 @@ def doctor(
         settings, problem = load(environ=environ), ""
     except ConfigError as error:
         settings, problem = Config(data_dir=environ.get("SHARDAPI_DATA_DIR", Config().data_dir)), str(error)
-    case = Case(settings, environ.get("SHARDAPI_CONFIG", ""), problem, full)
+    case = Case(settings, environ.get("SHARDAPI_CONFIG", ""), problem, full, backups)
     found = []
     for finding in examine(case):
         found.append(finding)

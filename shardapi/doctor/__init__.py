@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from . import clocks, disk, files, machine, outboxes, proxy, running, settings, storage
+from . import backups, clocks, disk, files, machine, outboxes, proxy, running, settings, storage
 from .case import Case as Case
 from .finding import Finding as Finding
 from .finding import Nothing, Unable, info, warn
@@ -18,6 +18,7 @@ LOOKS: tuple[tuple[str, Look], ...] = (
     ("server", running.look),
     ("public", proxy.look),
     ("webhooks", outboxes.look),
+    ("backups", backups.look),
     ("systemd", machine.look),
 )
 

@@ -3,7 +3,6 @@
 import http.client
 import secrets
 import socket
-import ssl
 import time
 import zlib
 from typing import NamedTuple
@@ -30,18 +29,34 @@ class Reply(NamedTuple):
     seen: Seen | None = None
 
 
-class Door:
-    """A way to the shard: a URL, and the Host to name there if it is another."""
+class UnixConnection(http.client.HTTPConnection):
+    """A connection to a unix socket."""
 
-    def __init__(self, url: str, host: str = "", context: ssl.SSLContext | None = None) -> None:
-        self.url, self.host, self._context = url.rstrip("/"), host, context
-        self._parts = urlsplit(self.url)
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=PATIENCE_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        """Open it. Raises OSError."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(PATIENCE_SECONDS)
+        self.sock.connect(self._path)
+
+
+class Door:
+    """A way to the shard: a URL or the path of a unix socket, and the Host to name there if it is another."""
+
+    def __init__(self, url: str, host: str = "") -> None:
+        self.url, self.host = url.rstrip("/"), host
+        self._parts = urlsplit("" if url.startswith("/") else self.url)
 
     def connect(self) -> http.client.HTTPConnection:
         """A connection that is not open yet."""
+        if not self._parts.scheme:
+            return UnixConnection(self.url)
         host, port = self._parts.hostname or "", self._parts.port
         if self._parts.scheme == "https":
-            return http.client.HTTPSConnection(host, port, timeout=PATIENCE_SECONDS, context=self._context)
+            return http.client.HTTPSConnection(host, port, timeout=PATIENCE_SECONDS)
         return http.client.HTTPConnection(host, port, timeout=PATIENCE_SECONDS)
 
     def _send(
@@ -56,7 +71,8 @@ class Door:
         link = self.connect()
         try:
             answer = self._send(link, path, {name.replace("_", "-"): value for name, value in fields.items()})
-            address, port = link.sock.getsockname()[:2] if link.sock else ("", "")
+            mine = link.sock.getsockname() if link.sock else ""
+            address, port = mine[:2] if isinstance(mine, tuple) else ("", "")
             headers = {name.lower(): value for name, value in answer.getheaders()}
             return Reply(answer.status, headers, answer.read(LARGEST), (address, str(port)))
         finally:
@@ -96,14 +112,16 @@ class Door:
             link.close()
 
 
-def local(case: Case) -> Door:
-    """The way to the shard itself, where it listens."""
-    host, port = host_and_port(case.settings.server.bind)
+def local(case: Case) -> tuple[str, Door]:
+    """Where the server listens, as the kernel knows it or else as the settings say, and the way there."""
+    places = case.process.places() if case.folder.exists() and case.process else []
+    place = (places or [case.settings.server.bind])[0]
+    named = urlsplit(case.settings.server.public_url).netloc
+    if place.startswith("/"):
+        return place, Door(place, named)
+    host, port = host_and_port(place)
     host = ANYWHERE.get(host, host)
-    return Door(
-        f"http://{f'[{host}]' if ':' in host else host}:{port}",
-        urlsplit(case.settings.server.public_url).netloc,
-    )
+    return place, Door(f"http://{f'[{host}]' if ':' in host else host}:{port}", named)
 
 
 def why(problem: Exception) -> str:

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -14,6 +15,7 @@ from ..config import Config
 from ..folder import LOCK, STORE
 from ..tokens import Tokens
 from .finding import Nothing, Unable
+from .process import Process
 
 library: Any = peewee.sqlite3  # type: ignore[attr-defined]  # the one that the store uses
 SECRET = "signing.secret"
@@ -22,9 +24,14 @@ SECRET = "signing.secret"
 class Case:
     """One shard; `problem` says why its settings cannot be used, and then they are the defaults."""
 
-    def __init__(self, settings: Config, file: str, problem: str = "", full: bool = False) -> None:
+    def __init__(
+        self, settings: Config, file: str, problem: str = "", full: bool = False, backups: Path | None = None
+    ) -> None:
         self.settings, self.file, self.problem, self.full = settings, file, problem, full
         self.folder = settings.folder
+        # Where our units for systemd put them: beside shardapi and shardapi-NAME.
+        name = re.sub(r"^shardapi(?=-|$)|$", lambda end: f"{end[0]}-backups", self.folder.name, count=1)
+        self.backups = backups or self.folder.with_name(name)
         self.path = self.folder / STORE
         self.plugins: list[str] = []  # those that run, once the settings were looked at
         self.answers = False  # whether the server does, once it was asked
@@ -58,6 +65,11 @@ class Case:
         finally:
             os.close(handle)
         return False
+
+    @cached_property
+    def process(self) -> Process | None:
+        """The server that has the data folder, None if it cannot be told. Raises Unable."""
+        return Process.serving(self.folder) if self.served else None
 
     @contextmanager
     def reading(self) -> Iterator[Any]:

@@ -8,54 +8,64 @@ from .case import Case
 from .finding import Finding, error, info, ok, warn
 
 BOOTED = Path("/run/systemd/system")
-UNIT = "shardapi.service"
-ASKED = ("LoadState", "ActiveState", "SubState", "UnitFileState", "NeedDaemonReload", "NRestarts", "Result")
+ASKED = ("LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload", "NRestarts", "Result")
 SECONDS = 10
 MANY = 3
 
 
 def look(case: Case) -> Iterator[Finding]:
-    """Whether the unit is there, begins with the machine, and stays up."""
+    """Whether the unit is there, begins with the machine, and stays up; and whether the backups' timer does."""
     if not BOOTED.is_dir():
-        yield info(
-            "systemd",
-            "this machine was not booted with systemd: see to it that the shard is started and kept up",
-        )
+        what = "this machine was not booted with systemd"
+        yield info("systemd", what, "See to it that the shard is started, and started anew when it ends.")
         return
-    unit = _told()
+    running = case.process.unit if case.folder.exists() and case.process else ""
+    if not running and case.folder.exists() and case.process:
+        yield info("systemd", "the server that runs was started by hand", "shardapi install-systemd")
+        return
+    name = running or _usual(case)
+    unit = _told(name)
     if unit.get("LoadState") != "loaded":
-        yield info(
-            "systemd",
-            f"there is no {UNIT}: nothing starts the shard with the machine",
-            "shardapi install-systemd",
-        )
+        what = f"there is no {name}: nothing starts the shard with the machine"
+        yield info("systemd", what, "shardapi install-systemd")
         return
-    yield from _state(unit)
-    if unit.get("UnitFileState") == "disabled":
-        yield warn(
-            "systemd",
-            f"{UNIT} is not enabled: it does not start with the machine",
-            f"systemctl enable {UNIT}",
-        )
-    if unit.get("NeedDaemonReload") == "yes":
-        yield warn("systemd", f"{UNIT} was changed and not read again", "systemctl daemon-reload")
+    yield from _state(name, unit)
+    yield from _timer(name.replace("shardapi", "shardapi-backup", 1).replace(".service", ".timer"))
 
 
-def _state(unit: dict[str, str]) -> Iterator[Finding]:
+def _usual(case: Case) -> str:
+    """What our units are called: shardapi, or shardapi@NAME for the data in shardapi-NAME."""
+    instance = case.folder.name.removeprefix("shardapi-")
+    return "shardapi.service" if instance == case.folder.name else f"shardapi@{instance}.service"
+
+
+def _state(name: str, unit: dict[str, str]) -> Iterator[Finding]:
     state, restarts = unit.get("ActiveState", ""), int(unit.get("NRestarts") or 0)
-    log = f"journalctl -u {UNIT} says why."
+    log = f"journalctl -u {name} says why."
     if state == "failed":
-        yield error("systemd", f"{UNIT} has failed ({unit.get('Result')})", log)
+        yield error("systemd", f"{name} has failed ({unit.get('Result')})", log)
     elif state != "active":
-        yield info("systemd", f"{UNIT} is {state}", f"systemctl start {UNIT}")
+        yield info("systemd", f"{name} is {state}", f"systemctl start {name}")
     elif restarts >= MANY:
-        yield warn("systemd", f"{UNIT} runs, and was started anew {restarts} times after failures", log)
+        yield warn("systemd", f"{name} runs, and was started anew {restarts} times after failures", log)
     else:
-        yield ok("systemd", f"{UNIT} runs")
+        yield ok("systemd", f"{name} runs")
+    if unit.get("UnitFileState") == "disabled":
+        what = f"{name} is not enabled: it does not start with the machine"
+        yield warn("systemd", what, f"systemctl enable {name}")
+    if unit.get("NeedDaemonReload") == "yes":
+        yield warn("systemd", f"{name} was changed and not read again", "systemctl daemon-reload")
 
 
-def _told() -> dict[str, str]:
-    call = ["systemctl", "show", UNIT, *(f"--property={name}" for name in ASKED)]
+def _timer(name: str) -> Iterator[Finding]:
+    timer = _told(name)
+    if timer.get("LoadState") == "loaded" and timer.get("ActiveState") != "active":
+        do = f"systemctl enable --now {name}"
+        yield warn("systemd.backup", f"{name} does not run: no backup is made by itself", do)
+
+
+def _told(name: str) -> dict[str, str]:
+    call = ["systemctl", "show", name, *(f"--property={one}" for one in ASKED)]
     try:
         done = subprocess.run(call, capture_output=True, text=True, timeout=SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -17,7 +17,7 @@ MOST_USED = 0.8
 
 def look(case: Case) -> Iterator[Finding]:
     """By the lock of the data folder, and by asking where it listens."""
-    bind, door = case.settings.server.bind, ask.local(case)
+    bind, door = ask.local(case)
     if not case.folder.exists() or not case.served:
         yield info(
             "server",
