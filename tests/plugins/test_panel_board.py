@@ -7,18 +7,12 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from gateways import Join, served
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from windows import HOSTILE, launched, signed_in, window
 
 from shardapi.testing import Operator, Server
 
 pytestmark = pytest.mark.debian("chromium")
-
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-)
-HOSTILE = "<img src=x onerror=\"document.title='pwned'\">"
 
 
 @pytest.fixture(scope="module")
@@ -34,35 +28,22 @@ def shard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium."""
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+    with launched() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
 def context(browser: Browser, shard: Server) -> Iterator[BrowserContext]:
     """A browser that is signed in."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    page = context.new_page()
-    page.goto(f"{shard.url}/panel/sign-in#{shard.command('panel', 'link')['url'].partition('#')[2]}")
-    page.get_by_role("button").first.click()
-    page.wait_for_url(lambda url: "sign-in" not in url)
-    page.close()
-    yield context
-    context.close()
+    with signed_in(browser, shard) as context:
+        yield context
 
 
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
     """A page on which no script has failed, and none of a stranger's has run."""
-    errors: list[str] = []
-    page = context.new_page()
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    assert "pwned" not in page.title()
-    page.close()
-    assert errors == []
+    with window(context) as page:
+        yield page
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 // The features: only what was changed here is sent, so that two people lose nothing unless they change the same.
 import { api, confirmDialog, toast } from "./panel.js";
 import { sending } from "./form.js";
-import { Conflict, save, settle, tagged } from "./merging.js";
+import { Conflict, quoted, save, settle, tagged } from "./merging.js";
 
 const part = (id) => document.getElementById(id);
 const given = JSON.parse(part("given").textContent), form = part("features"), shown = part("public");
@@ -11,7 +11,7 @@ const lines = (text) => [...new Set(text.split(/[\s,;]+/).filter(Boolean))];
 const at = (value, path) => path.split(".").reduce((inner, name) => inner?.[name], value);
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 const words = (value) => (value === true ? "on" : value === false ? "off" : Array.isArray(value) ? value.join(", ") || "everyone" : String(value || "none"));
-let base = { value: given.features, tag: given.version };
+let base = { value: given.features, tag: quoted(given.version) };
 
 async function read() {
   const { body, tag } = await tagged("/features");
@@ -30,9 +30,12 @@ function fill(features) {
     if (control.type === "checkbox") control.checked = value;
     else control.value = Array.isArray(value) ? value.join("\n") : value ?? "";
   }
-  shown.elements.name.value = features.publicNet.name;
-  shown.elements.roleIds.value = features.publicNet.roleIds.join("\n");
-  state(features.publicNet);
+}
+
+function fillPublic({ publicNet }) {
+  shown.elements.name.value = publicNet.name;
+  shown.elements.roleIds.value = publicNet.roleIds.join("\n");
+  state(publicNet);
 }
 
 function state(net) {
@@ -43,7 +46,7 @@ function state(net) {
 }
 
 // Sends what differs from the base; what someone else has changed besides is no conflict.
-async function put(where, labels, prefix, send) {
+async function put(where, labels, prefix, show, send) {
   const conflict = (error) => {
     if (error instanceof Conflict) return error;
     throw error;
@@ -55,13 +58,13 @@ async function put(where, labels, prefix, send) {
   const saved = await sending(where, () => save(look, again, (tag) => send(changes, tag)).catch(conflict));
   if (saved === undefined) return undefined;
   if (!(saved instanceof Conflict)) {
-    base = { value: saved.features, tag: String(saved.version) };
+    base = { value: saved.features, tag: quoted(saved.version) };
     return saved;
   }
   const { all } = saved.theirs;
   const told = changes.map((path) => `${labels[path]}: theirs ${words(at(all.value, prefix + path))}, yours ${words(typed(where.elements[path]))}`);
   settle(where, told, {
-    theirs: () => { base = all; fill(all.value); },
+    theirs: () => { base = all; show(all.value); },
     mine: () => { base = all; where.requestSubmit(); },
   });
   return undefined;
@@ -69,7 +72,7 @@ async function put(where, labels, prefix, send) {
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const saved = await put(form, LABELS, "", (changes, tag) => {
+  const saved = await put(form, LABELS, "", fill, (changes, tag) => {
     const features = {};
     for (const path of changes) {
       const [name, inner] = path.split("."), value = typed(form.elements[path]);
@@ -86,12 +89,12 @@ form.addEventListener("submit", async (event) => {
 
 shown.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const saved = await put(shown, PUBLIC, "publicNet.", (changes, tag) => {
+  const saved = await put(shown, PUBLIC, "publicNet.", fillPublic, (changes, tag) => {
     const body = Object.fromEntries(changes.map((path) => [path, typed(shown.elements[path])]));
     return api("POST", "/public-net", body, { ifMatch: tag });
   });
   if (saved) {
-    state(saved.publicNet);
+    fillPublic(saved.features);
     toast(`The Public Net is shown as ${saved.publicNet.name}.`);
   }
 });
@@ -99,10 +102,8 @@ shown.addEventListener("submit", async (event) => {
 async function turn(path, text) {
   const saved = await sending(shown, () => api("POST", path, {}));
   if (!saved) return;
-  base = { value: saved.features, tag: String(saved.version) };
-  shown.elements.name.value = saved.publicNet.name;
-  shown.elements.roleIds.value = saved.publicNet.roleIds.join("\n");
-  state(saved.publicNet);
+  base = { value: saved.features, tag: quoted(saved.version) };
+  fillPublic(saved.features);
   toast(text);
 }
 

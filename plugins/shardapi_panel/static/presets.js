@@ -1,7 +1,7 @@
 // Presets: a preview is the dry run of the apply; what it shows is what the apply does.
 import { api, confirmDialog, h, toast } from "./panel.js";
 import { refuse, sending } from "./form.js";
-import { tagged } from "./merging.js";
+import { quoted, tagged } from "./merging.js";
 
 const WHAT = { "net.create": "Make the net", "archive.restore": "Restore the net", "net.rename": "Rename the net to", "features.set": "Set the features", "rules.set": "Set the rules", assign: "Put on a net", "operation.set": "Operation" };
 const part = (id) => document.getElementById(id);
@@ -149,6 +149,6 @@ part("save").addEventListener("submit", async (event) => {
   const form = event.target, name = form.elements.name.value.trim();
   const there = [...document.querySelectorAll("#presets tbody tr")].some((row) => row.dataset.name === name);
   if (there && !(await confirmDialog(`Save over ${name}?`, "There is a preset of that name; it becomes the board of now.", { confirm: "Save over it", danger: true }))) return;
-  const saved = await sending(form, async () => save(await collected(form), form.dataset.revision, there));
+  const saved = await sending(form, async () => save(await collected(form), quoted(form.dataset.revision), there));
   if (saved) location.reload();
 });

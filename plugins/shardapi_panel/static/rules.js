@@ -1,14 +1,14 @@
 // The rules as a table to edit; all of them are saved at once.
 import { api, h, toast } from "./panel.js";
 import { refuse, sending } from "./form.js";
-import { Conflict, save, settle, tagged } from "./merging.js";
+import { Conflict, quoted, save, settle, tagged } from "./merging.js";
 
 const part = (id) => document.getElementById(id);
 const given = JSON.parse(part("given").textContent), form = part("rules"), rows = part("rows");
 const nets = new Map(given.nets.map((net) => [net.uid, net]));
 const [submit] = form.querySelectorAll("[type=submit]");
 const plain = (rules) => rules.map(({ roleId, netUids }) => ({ roleId, netUids: [...netUids] }));
-let base = { value: plain(given.rules), tag: given.version }, mine = plain(given.rules);
+let base = { value: plain(given.rules), tag: quoted(given.version) }, mine = plain(given.rules);
 
 const nameOf = (uid) => nets.get(uid)?.name ?? uid;
 const told = (rule) => `Role ${rule.roleId || "(none)"}: ${rule.netUids.map(nameOf).join(", ") || "no nets"}`;
@@ -74,7 +74,7 @@ async function put() {
       settle(form, lines, { theirs: () => take(saved.theirs), mine: () => { base = saved.theirs; put(); } });
       return changedAfter();
     }
-    take({ value: plain(saved.rules), tag: String(saved.version) });
+    take({ value: plain(saved.rules), tag: quoted(saved.version) });
     toast("The rules are saved; everyone connected is where they say.");
     part("state").textContent = "Saved";
   } catch (error) {

@@ -1,0 +1,50 @@
+"""What tests of the panel in Chromium share: the browser, signed in, and pages on which no script of others runs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from shardapi.testing import Server
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+)
+PWNED = "pwned"
+HOSTILE = f"<img src=x onerror=\"document.title='{PWNED}'\">"
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield chromium
+        chromium.close()
+
+
+@contextmanager
+def signed_in(browser: Browser, shard: Server) -> Iterator[BrowserContext]:
+    """A browser of its own that is signed in to the shard's panel."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    page.goto(f"{shard.url}/panel/sign-in#{shard.command('panel', 'link')['url'].partition('#')[2]}")
+    page.get_by_role("button").first.click()
+    page.wait_for_url(lambda url: "sign-in" not in url)
+    page.close()
+    yield context
+    context.close()
+
+
+@contextmanager
+def window(context: BrowserContext) -> Iterator[Page]:
+    """A page on which no script fails, and none of a stranger's runs."""
+    errors: list[str] = []
+    page = context.new_page()
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    assert PWNED not in page.title()
+    page.close()
+    assert errors == []
