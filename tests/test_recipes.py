@@ -6,7 +6,10 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +203,52 @@ def test_members_are_sorted_by_role(kitchen: Kitchen, language: str) -> None:
     assert {rule["roleId"]: rule["netUids"] for rule in rules} == wanted
     assert sorted(said) == sorted(f"{role} is on {', '.join(uids)}" for role, uids in wanted.items())
     assert kitchen.run("sort-by-role", language) == ["Nothing to change."]
+
+
+@contextmanager
+def between(kitchen: Kitchen, path: str, meanwhile: Callable[[], object]) -> Iterator[str]:
+    """The demo by another address, where something happens after each answer to a GET of a path."""
+
+    class Passing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            sent = {name: value for name, value in self.headers.items() if name != "Host"}
+            answer = requests.request(
+                self.command, kitchen.demo.url + self.path, data=body, headers=sent, timeout=20
+            )
+            if (self.command, self.path) == ("GET", path):
+                meanwhile()
+            self.send_response(answer.status_code)
+            self.send_header("Content-Type", answer.headers["Content-Type"])
+            self.send_header("Content-Length", str(len(answer.content)))
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Passing) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@in_every_language
+def test_rules_that_someone_else_sets_meanwhile_are_not_overwritten(kitchen: Kitchen, language: str) -> None:
+    kitchen.call("POST", "/rules", {"rules": []})
+    theirs = {"roleId": f"88-{language}", "netUids": [kitchen.nets()["Recon"]["netUid"]]}
+    with between(
+        kitchen, "/api/v1/rules", lambda: kitchen.call("POST", "/rules", {"rules": [theirs]})
+    ) as url:
+        said = refused(kitchen.begin("sort-by-role", language, SHARD=url))
+    assert "POST /rules" in said and "If-Match" in said
+    assert [rule["roleId"] for rule in kitchen.call("GET", "/rules")["rules"]] == [theirs["roleId"]]
 
 
 @in_every_language

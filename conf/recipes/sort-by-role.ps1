@@ -12,8 +12,9 @@ foreach ($Name in "SHARD", "KEY") {
 $Headers = @{ Authorization = "Bearer $env:KEY" }
 
 # One call of the Owner API; ends with what the shard says if it refuses.
-function Invoke-Shard([string]$Method, [string]$Path, $Body) {
+function Invoke-Shard([string]$Method, [string]$Path, $Body, $Version) {
     $Call = @{ Uri = "$env:SHARD/api/v1$Path"; Method = $Method; Headers = $Headers }
+    if ($null -ne $Version) { $Call.Headers = $Headers + @{ "If-Match" = "`"$Version`"" } }
     if ($null -ne $Body) {
         $Call.ContentType = "application/json"
         $Call.Body = [Text.Encoding]::UTF8.GetBytes((ConvertTo-Json -InputObject $Body -Depth 6))
@@ -28,7 +29,8 @@ function Invoke-Shard([string]$Method, [string]$Path, $Body) {
 }
 
 $Nets = New-Object "System.Collections.Generic.Dictionary[string,string]"
-foreach ($Net in (Invoke-Shard GET "/status").nets) { $Nets[$Net.name] = $Net.netUid }
+$Status = Invoke-Shard GET "/status"
+foreach ($Net in $Status.nets) { $Nets[$Net.name] = $Net.netUid }
 $Wanted = [ordered]@{}
 foreach ($Row in @(Import-Csv -Path $Roles -Encoding UTF8)) {
     if (-not $Nets.ContainsKey($Row.net)) {
@@ -44,11 +46,11 @@ $Rules = @(foreach ($Rule in (Invoke-Shard GET "/rules").rules) {
 $Rules += @(foreach ($Role in $Wanted.Keys) { @{ roleId = $Role; netUids = @($Wanted[$Role]) } })
 $Body = @{ rules = $Rules }
 
-# First only see what would come of it, then do it.
-if (-not (Invoke-Shard POST "/rules?dryRun=true" $Body).changed) {
+# First only see what would come of it, then do it; refused if anything was changed since the look at /status.
+if (-not (Invoke-Shard POST "/rules?dryRun=true" $Body $Status.version).changed) {
     Write-Output "Nothing to change."
     exit 0
 }
-foreach ($Rule in (Invoke-Shard POST "/rules" $Body).rules) {
+foreach ($Rule in (Invoke-Shard POST "/rules" $Body $Status.version).rules) {
     Write-Output "$($Rule.roleId) is on $($Rule.netUids -join ', ')"
 }

@@ -17,9 +17,11 @@ from urllib.request import Request, urlopen
 HERE = Path(__file__).parent
 
 
-def call(method, path, body=None):
+def call(method, path, body=None, version=None):
     """One call of the Owner API; ends with what the shard says if it refuses."""
     headers = {"Authorization": f"Bearer {os.environ['KEY']}", "Content-Type": "application/json"}
+    if version is not None:
+        headers["If-Match"] = f'"{version}"'
     data = None if body is None else json.dumps(body).encode()
     request = Request(f"{os.environ['SHARD']}/api/v1{path}", data, headers, method=method)
     try:
@@ -33,7 +35,8 @@ def call(method, path, body=None):
 
 
 def main(roles=HERE / "roles.csv"):
-    nets = {net["name"]: net["netUid"] for net in call("GET", "/status")["nets"]}
+    status = call("GET", "/status")
+    nets = {net["name"]: net["netUid"] for net in status["nets"]}
     wanted = {}
     with open(roles, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -45,11 +48,12 @@ def main(roles=HERE / "roles.csv"):
     rules = [{"roleId": rule["roleId"], "netUids": rule["netUids"]} for rule in others]
     rules += [{"roleId": role, "netUids": uids} for role, uids in wanted.items()]
 
-    # First only see what would come of it, then do it.
-    if not call("POST", "/rules?dryRun=true", {"rules": rules})["changed"]:
+    # First only see what would come of it, then do it; refused if anything was changed since the look at /status.
+    version = status["version"]
+    if not call("POST", "/rules?dryRun=true", {"rules": rules}, version)["changed"]:
         print("Nothing to change.")
         return
-    for rule in call("POST", "/rules", {"rules": rules})["rules"]:
+    for rule in call("POST", "/rules", {"rules": rules}, version)["rules"]:
         print(f"{rule['roleId']} is on {', '.join(rule['netUids'])}")
 
 

@@ -8,10 +8,10 @@ set -euo pipefail
 : "${SHARD:?is the address of the shard}" "${KEY:?is an owner key, scok_...}"
 roles=${1:-$(dirname "$0")/roles.csv}
 
-call() { # METHOD PATH [JSON]: prints the answer; ends with what the shard says if it refuses
+call() { # METHOD PATH [JSON [VERSION]]: prints the answer; ends with what the shard says if it refuses
     local answer status
     answer=$(curl -sS -X "$1" "$SHARD/api/v1$2" -H @<(printf 'Authorization: Bearer %s' "$KEY") \
-        -H 'Content-Type: application/json' ${3:+--data "$3"} -w '\n%{http_code}') || exit 1
+        -H 'Content-Type: application/json' ${3:+--data "$3"} ${4:+-H "If-Match: \"$4\""} -w '\n%{http_code}') || exit 1
     status=${answer##*$'\n'} answer=${answer%$'\n'*}
     if [ "$status" != 200 ]; then
         printf '%s %s: ' "$1" "$2" >&2
@@ -21,7 +21,9 @@ call() { # METHOD PATH [JSON]: prints the answer; ends with what the shard says 
     printf '%s\n' "$answer"
 }
 
-nets=$(call GET /status | jq '[.nets[] | {(.name): .netUid}] | add // {}')
+status=$(call GET /status)
+version=$(jq .version <<<"$status")
+nets=$(jq '[.nets[] | {(.name): .netUid}] | add // {}' <<<"$status")
 wanted=$(tail -n +2 "$roles" | tr -d '\r' | grep . |
     jq -Rn --argjson nets "$nets" '
         [inputs | split(",") | {roleId: .[0], netUid: ($nets[.[2]] // error("there is no net called \(.[2])"))}]
@@ -30,10 +32,10 @@ body=$(call GET /rules | jq --argjson wanted "$wanted" '
     [.rules[] | select(.roleId as $role | any($wanted[]; .roleId == $role) | not) | {roleId, netUids}]
     | {rules: (. + $wanted)}')
 
-# First only see what would come of it, then do it.
-changed=$(call POST '/rules?dryRun=true' "$body" | jq .changed)
+# First only see what would come of it, then do it; refused if anything was changed since the look at /status.
+changed=$(call POST '/rules?dryRun=true' "$body" "$version" | jq .changed)
 if [ "$changed" = false ]; then
     echo "Nothing to change."
     exit
 fi
-call POST /rules "$body" | jq -r '.rules[] | "\(.roleId) is on \(.netUids | join(", "))"'
+call POST /rules "$body" "$version" | jq -r '.rules[] | "\(.roleId) is on \(.netUids | join(", "))"'
