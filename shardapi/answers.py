@@ -1,8 +1,10 @@
 """Answers as they go over the wire: gunicorn's own, in one send where that can be."""
 
+import errno
 import functools
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 
 from gunicorn.http import wsgi
 from gunicorn.util import http_date
@@ -13,6 +15,7 @@ END_TO_END_NAMES = 200  # header names remembered as valid; an application sends
 class Answer(wsgi.Response):  # type: ignore[misc]
     """gunicorn's response, its head and a body that is one chunk of known length sent at once."""
 
+    turn: Callable[[], AbstractContextManager[object]] = nullcontext  # held while the client is slow to read
     _end_to_end: set[str] = set()
     headers_sent: bool
 
@@ -64,7 +67,13 @@ class Answer(wsgi.Response):  # type: ignore[misc]
         except BlockingIOError:
             sent = 0
         if sent < len(data):
-            self.sock.sendall(memoryview(data)[sent:])
+            self._send_as_it_is_read(memoryview(data)[sent:])
+
+    def _send_as_it_is_read(self, data: memoryview) -> None:
+        with self.turn():
+            self.sock.sendall(data)
+            return
+        raise BrokenPipeError(errno.EPIPE, "the client does not read")
 
     def write_all(self, body: Iterable[bytes]) -> None:
         """Send the whole body; a connection whose body is shorter than announced cannot be kept."""

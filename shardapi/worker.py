@@ -42,7 +42,7 @@ _worker: "Worker | None" = None
 
 
 class Turn(BaseException):
-    """Held while one request head is read; the connection counts as idle meanwhile, and its time is limited."""
+    """Held while a client is waited for; its connection counts as idle meanwhile, and its time is limited."""
 
     def __init__(self, idle: dict[gevent.Greenlet, "Turn"], seconds: float) -> None:
         self.idle, self.ends = idle, time.monotonic() + seconds
@@ -54,6 +54,10 @@ class Turn(BaseException):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
         self.idle.pop(gevent.getcurrent(), None)
         return error is self
+
+
+class Reading(Turn):
+    """Held while a client reads its answer, slower than it is sent."""
 
 
 class NoHost(InvalidHeader):  # type: ignore[misc]
@@ -114,6 +118,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         networks = self.cfg.forwarded_allow_networks()
         self.places = Places(self.worker_connections, networks, self._make_room)
         self.worker_connections += SPARE
+        Answer.turn = staticmethod(lambda: Reading(self.idle, SEND_SECONDS))
         StreamServer.max_accept = ACCEPTS
         getattr(self.wsgi, "start", _nothing)(self)
 
@@ -146,7 +151,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
         super().handle_exit(sig, frame)
         self.retire()
         for turn in self.idle.values():
-            turn.ends = min(turn.ends, time.monotonic() + LAST_CALL)
+            if not isinstance(turn, Reading):
+                turn.ends = min(turn.ends, time.monotonic() + LAST_CALL)
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
         """QUIT or INT: the application's farewell, then the end."""

@@ -108,8 +108,8 @@ SAMPLES = {"nginx": nginx, "caddy": caddy, "haproxy": haproxy}
 class Proxy:
     """A proxy before a shard; a context manager."""
 
-    def __init__(self, kind: str, folder: Path, shard: str) -> None:
-        self.kind, self.folder = kind, folder
+    def __init__(self, kind: str, folder: Path, shard: str, tls: bool = True) -> None:
+        self.kind, self.folder, self.tls = kind, folder, tls
         folder.mkdir()
         http_port, https_port = free_ports(2)
         self.place = Place(folder, shard, http_port, https_port, certificate(folder / "shard.pem"))
@@ -118,6 +118,11 @@ class Proxy:
 
     def __enter__(self) -> "Proxy":
         command = SAMPLES[self.kind](self.place)
+        if not self.tls:
+            site = self.folder / "site.conf"
+            site.write_text(
+                moved(site.read_text(), (f":{self.place.https} ssl http2;", f":{self.place.https};"))
+            )
         with (self.folder / "output").open("w") as output:
             self.process = subprocess.Popen(
                 command,
@@ -138,7 +143,8 @@ class Proxy:
         until = time.monotonic() + START_SECONDS
         while True:
             try:
-                return self.connect().close()
+                sock = self.connect() if self.tls else self.connect_plainly(self.place.https)
+                return sock.close()
             except OSError as error:
                 running = self.process.poll() is None and time.monotonic() < until
                 assert running, f"{self.kind} does not answer: {error}\n{self.logs()}"
