@@ -50,6 +50,23 @@ def clean_name(text: str, path: str = "name") -> str:
     return name
 
 
+class RoleRule(Body, kw_only=True):
+    """What bodies with a role and its nets share: netUids is preferred, then netIds, then netId; a subclass says which
+    values the three may have."""
+
+    schema_extra: ClassVar[dict[str, Any]] = {
+        "if": {"required": ["netUids"], "properties": {"netUids": {"type": "array"}}},
+        "then": {"properties": {"netIds": {"type": "null"}, "netId": {"type": "null"}}},
+        "else": {
+            "if": {"required": ["netIds"], "properties": {"netIds": {"type": "array"}}},
+            "then": {"properties": {"netId": {"type": "null"}}},
+            "else": {"required": ["netId"], "properties": {"netId": {"type": "integer"}}},
+        },
+    }
+
+    role_id: RoleId
+
+
 class NetRef(Body, kw_only=True):
     """A body that names a net: by netUid, which is preferred, or by netId; if by both, they must agree."""
 

@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from shardapi import Body
 from shardapi.changes import FeatureChanges
-from shardapi.fields import CONTROLS, Name, NetUid, RoleId, UserId
+from shardapi.fields import CONTROLS, Name, NetUid, RoleRule, UserId
 
 MOST_NETS, MOST_RULES, MOST_ASSIGNMENTS = 50, 200, 5000
 
@@ -55,20 +55,9 @@ class SeatBody(Body, kw_only=True):
     action: Annotated[Literal["assign"], Meta(description="A preset only adds")] | None = None
 
 
-class PresetRuleBody(Body, kw_only=True):
+class PresetRuleBody(RoleRule, kw_only=True):
     """A role, and its nets by netUids, which are preferred, by netIds or by netId."""
 
-    schema_extra: ClassVar[dict[str, Any]] = {
-        "if": {"required": ["netUids"], "properties": {"netUids": {"type": "array"}}},
-        "then": {"properties": {"netIds": {"type": "null"}, "netId": {"type": "null"}}},
-        "else": {
-            "if": {"required": ["netIds"], "properties": {"netIds": {"type": "array"}}},
-            "then": {"properties": {"netId": {"type": "null"}}},
-            "else": {"required": ["netId"], "properties": {"netId": {"type": "integer"}}},
-        },
-    }
-
-    role_id: RoleId
     net_uids: Annotated[list[NetUid], Meta(max_length=MOST_NETS)] | None = None
     net_ids: Annotated[list[Number], Meta(max_length=MOST_NETS)] | None = None
     net_id: Number | None = None

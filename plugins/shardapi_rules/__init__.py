@@ -5,7 +5,7 @@ without nets is kept, and shown without a netId. Naming a net twice over, what i
 those of netUids, and netId one of them; else the write is refused, because one of the two is out of date.
 """
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -14,7 +14,7 @@ from shardapi import Answer, Body, Routes, Shard, ShardApp, Write, Written, erro
 from shardapi.central import Outcome
 from shardapi.commands import SetRules
 from shardapi.errors import FieldError
-from shardapi.fields import NetId, NetUid, RoleId
+from shardapi.fields import NetId, NetUid, RoleRule
 from shardapi.guild import Guild, Rule
 
 rules = Routes("rules")
@@ -34,20 +34,9 @@ class RuleShown(msgspec.Struct, rename="camel", kw_only=True):
     net_id: Annotated[int, Meta(description="The first of netIds", examples=[1])] | UnsetType = UNSET
 
 
-class RuleBody(Body, kw_only=True):
+class RuleBody(RoleRule, kw_only=True):
     """A role, and its nets by netUids, which are preferred, by netIds or by netId."""
 
-    schema_extra: ClassVar[dict[str, Any]] = {
-        "if": {"required": ["netUids"], "properties": {"netUids": {"type": "array"}}},
-        "then": {"properties": {"netIds": {"type": "null"}, "netId": {"type": "null"}}},
-        "else": {
-            "if": {"required": ["netIds"], "properties": {"netIds": {"type": "array"}}},
-            "then": {"properties": {"netId": {"type": "null"}}},
-            "else": {"required": ["netId"], "properties": {"netId": {"type": "integer"}}},
-        },
-    }
-
-    role_id: RoleId
     net_uids: Uids | None = None
     net_ids: Slots | None = None
     net_id: NetId | None = None
