@@ -129,10 +129,20 @@ class Load:
         """How many writes have been."""
         return sum(len(bot.done) for bot in self.bots)
 
+    @property
+    def done(self) -> list[dict[str, Any]]:
+        """The answers to all that was acknowledged."""
+        return [self.first, *(one for bot in self.bots for one in bot.done)]
+
+    @property
+    def version(self) -> int:
+        """The newest version that anybody was told of."""
+        return max(int(one["version"]) for one in self.done)
+
     def check(self, name: str, figure: Callable[[str, float, str], None], faults: int) -> None:
         """Hold what the bots were told to what the stream, the log and the state say after so many faults."""
         assert not [line for bot in self.bots for line in bot.broken]
-        done = [self.first, *(one for bot in self.bots for one in bot.done)]
+        done = self.done
         figure(f"{name}.acknowledged-writes", len(done), f">= {20 * faults}")
         figure(f"{name}.repeats", sum(bot.repeats for bot in self.bots), f">= {faults}")
         lost, doubled = compare(done, self.reader.events)
@@ -188,12 +198,27 @@ def identity(event: dict[str, Any]) -> tuple[Any, ...]:
             return type_, data["open"]
 
 
+State = tuple[dict[str, str], dict[str, set[str]], bool]
+
+
 def check_state(server: Server, done: list[dict[str, Any]]) -> None:
     """The state is what the acknowledged changes, in the order of their versions, lead to."""
+    nets, people, is_open = state_after(done)
+    status, found = server.get("/status").json(), dict[str, set[str]]()
+    assert {net["uid"]: net["name"] for net in status["nets"]} == nets
+    assert status["operationOpen"] == is_open
+    for entry in server.get("/assignments").json()["entries"]:
+        found.setdefault(entry["netUid"], set()).add(entry["userId"])
+    assert found == people
+
+
+def state_after(done: list[dict[str, Any]], version: int = 2**63) -> State:
+    """What changes up to a version lead to: names of nets, who is on them, and whether the operation is open."""
     nets: dict[str, str] = {}
     people: dict[str, set[str]] = {}
     is_open = False
-    for one in sorted((one for one in done if one["changed"]), key=lambda one: int(one["version"])):
+    changes = (one for one in done if one["changed"] and one["version"] <= version)
+    for one in sorted(changes, key=lambda one: int(one["version"])):
         match one["action"]:
             case "net.create" | "net.rename":
                 nets[one["netUid"]] = one["name"]
@@ -207,9 +232,4 @@ def check_state(server: Server, done: list[dict[str, Any]]) -> None:
             case _:
                 for put in one.get("results", [one]):
                     people.setdefault(put["netUid"], set()).add(put["userId"])
-    status, found = server.get("/status").json(), dict[str, set[str]]()
-    assert {net["uid"]: net["name"] for net in status["nets"]} == nets
-    assert status["operationOpen"] == is_open
-    for entry in server.get("/assignments").json()["entries"]:
-        found.setdefault(entry["netUid"], set()).add(entry["userId"])
-    assert found == {net: users for net, users in people.items() if users}
+    return nets, {net: users for net, users in people.items() if users}, is_open

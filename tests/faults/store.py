@@ -47,3 +47,12 @@ def change(folder: Path, sql: str, *parameters: Any) -> None:
     """Write to the store of a server that is down."""
     with closing(sqlite3.connect(folder / "shard.sqlite3")) as db, db:
         db.execute(sql, parameters)
+
+
+def state(folder: Path) -> tuple[dict[str, str], dict[str, set[str]], bool]:
+    """Names of nets, who is assigned to them, and whether the operation is open."""
+    people: dict[str, set[str]] = {}
+    for net, user in rows(folder, "SELECT net, user FROM assignment"):
+        people.setdefault(net, set()).add(user)
+    is_open = bool(value(folder, "SELECT operation_open FROM guild"))
+    return dict(rows(folder, "SELECT uid, name FROM net")), people, is_open  # type: ignore[arg-type]
