@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from shardapi import units
 from shardapi.cli import main
-from shardapi.config import Config, ConfigError, ServerSettings
+from shardapi.config import Config, ConfigError, ServerSettings, load
 from shardapi.units import OF_MANY, PLAIN, Place
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -219,6 +219,34 @@ def test_units_that_say_something_else_are_left_alone(tmp_path: Path) -> None:
     ).exists()
     assert install("--dir", str(tmp_path), "--force").exit_code == 0
     assert texts(tmp_path) == before
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The settings of a machine that has none yet; its units lie beside."""
+    monkeypatch.setattr(units, "obstacle", lambda _: "")  # these tests may be installed anywhere
+    monkeypatch.setattr(units, "SYSTEM_FOLDER", tmp_path / "units")
+    monkeypatch.setattr(units, "SYSTEM_SETTINGS", tmp_path / "etc" / "shardapi.toml")
+    return tmp_path / "etc" / "shardapi.toml"
+
+
+def test_new_settings_begin_with_a_public_url_behind_a_proxy_of_this_machine(machine: Path) -> None:
+    done = install("--public-url", "https://shard.example.com")
+    assert done.exit_code == 0, done.output
+    server = load(machine, environ={}).server
+    assert server.public_url == "https://shard.example.com"
+    assert server.trusted_proxies == ("127.0.0.1", "::1")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"), [("shard.example.com", "write a URL"), ("https://a.b", "is there already")]
+)
+def test_a_public_url_that_could_not_be_written_writes_nothing(machine: Path, url: str, words: str) -> None:
+    machine.parent.mkdir()
+    machine.write_text("# mine\n")
+    done = install("--public-url", url)
+    assert done.exit_code == 1 and words in done.output
+    assert machine.read_text() == "# mine\n" and not units.SYSTEM_FOLDER.exists()
 
 
 def test_without_root_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """`shardapi install-systemd`: the units of this installation, and what to run then."""
 
+import json
 import os
 import shlex
 from pathlib import Path
@@ -11,6 +12,8 @@ from ..config import ConfigError
 from ..units import Place
 from .options import one_line
 
+THIS_MACHINE = ["127.0.0.1", "::1"]
+
 
 @click.command("install-systemd")
 @click.option("--user", is_flag=True, help="For your own systemd, without root: a shard that is yours.")
@@ -18,10 +21,21 @@ from .options import one_line
     "--dir", "folder", metavar="DIR", type=click.Path(path_type=Path), help="Only write them, here."
 )
 @click.option("--force", is_flag=True, help="Replace units that say something else.")
+@click.option(
+    "--public-url",
+    default="",
+    metavar="URL",
+    help="Begin the settings with this, for a proxy on this machine that clients reach there.",
+)
 @click.option("--config", "file", metavar="FILE", help="The settings (default: /etc/shardapi/shardapi.toml).")
 @click.option("--data-dir", metavar="DIR", help="The data folder (default: /var/lib/shardapi).")
 def install_systemd(
-    user: bool, folder: Path | None, force: bool, file: str | None, data_dir: str | None
+    user: bool,
+    folder: Path | None,
+    force: bool,
+    public_url: str,
+    file: str | None,
+    data_dir: str | None,
 ) -> None:
     """Write systemd's units for this installation, and say what to run.
 
@@ -31,6 +45,8 @@ def install_systemd(
     """
     with one_line():
         place = _place(user, file, data_dir)
+        if public_url:
+            _check_new(place, public_url, folder)
         settings = config.load(place.settings if place.settings.exists() else None, environ={})
         if data_dir is None and settings.data_dir != config.Config().data_dir and not user:
             place = place._replace(data=settings.folder)
@@ -43,7 +59,7 @@ def install_systemd(
             _home("XDG_CONFIG_HOME", ".config") / "systemd/user" if user else units.SYSTEM_FOLDER
         )
         _write(target, texts, force)
-        made = folder is None and _example(place)
+        made = folder is None and _example(place, public_url)
     _tell(place, target, made, folder is not None)
 
 
@@ -95,13 +111,25 @@ def _said(path: Path) -> str | None:
         raise ConfigError(f"{path}: {error.strerror}") from None
 
 
-def _example(place: Place) -> bool:
+def _check_new(place: Place, public_url: str, folder: Path | None) -> None:
+    """Raises ConfigError if a public URL cannot be used, or there are no settings to be begun with it."""
+    config.load(environ={"SHARDAPI_SERVER__PUBLIC_URL": public_url})
+    if folder is not None:
+        raise ConfigError("--public-url begins the settings, which --dir leaves alone")
+    if place.settings.exists():
+        raise ConfigError(f"{place.settings} is there already: set server.public_url in it")
+
+
+def _example(place: Place, public_url: str) -> bool:
     """Begin the settings with the manual, where there are none; whether it did."""
     if place.settings.exists():
         return False
     try:
         place.settings.parent.mkdir(parents=True, exist_ok=True)
         text = (place.share / "conf" / "shardapi.toml").read_text("utf-8")
+        if public_url:
+            text = text.replace('#public_url = ""', f"public_url = {json.dumps(public_url)}")
+            text = text.replace("#trusted_proxies = []", f"trusted_proxies = {json.dumps(THIS_MACHINE)}")
         place.settings.write_text(text, "utf-8")
     except OSError as error:
         raise ConfigError(f"{error.filename or place.settings}: {error.strerror}") from None
@@ -115,7 +143,7 @@ def _tell(place: Place, target: Path, made: bool, looking: bool) -> None:
     if looking:
         click.echo("To use them, copy them to where systemd looks, or run this without --dir.")
         return
-    new = ", new, each at its default" if made else ""
+    new = ", new, with every setting explained" if made else ""
     click.echo(f"Settings: {place.settings}{new}. Data: {data}.")
     click.echo("\nNow run:\n")
     program = shlex.quote(str(place.program))
@@ -124,9 +152,10 @@ def _tell(place: Place, target: Path, made: bool, looking: bool) -> None:
         f"{systemctl} enable --now shardapi.service shardapi-backup.timer",
         *(["loginctl enable-linger"] if place.user else []),
         f"{program} keys create owner --all-scopes --config {place.settings} --data-dir {data}",
+        f"{program} doctor --config {place.settings} --data-dir {data}",
     ):
         click.echo(f"  {line}")
     click.echo(
-        f"\nThe last makes the first key. Then: `{systemctl} reload shardapi` takes new settings, `journalctl"
-        f"{' --user' if place.user else ''} -u shardapi` has the log."
+        f"\nThe key is the first one, and the last line says what is amiss. Then: `{systemctl} reload shardapi` takes"
+        f" new settings, `journalctl{' --user' if place.user else ''} -u shardapi` has the log."
     )
