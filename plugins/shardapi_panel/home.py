@@ -9,6 +9,12 @@ from .blueprint import panel
 from .navigation import groups
 
 
+@panel.get("/<path:anything>")
+def nothing(anything: str) -> Any:
+    """Say that there is no such page."""
+    flask.abort(404)
+
+
 @panel.get("")
 def home() -> Any:
     """Go to the first page of the navigation."""
