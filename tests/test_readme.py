@@ -10,8 +10,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from shardapi import config
+from shardapi.cli import main
 from shardapi.installed import chosen
 from shardapi.testing import Server
 
@@ -112,16 +114,57 @@ def test_the_shown_settings_can_be_used(tmp_path: Path) -> None:
     assert names == tomllib.loads(shown)["plugins"]["enabled"]
 
 
-def test_the_files_for_systemd_lie_where_it_says() -> None:
-    lines = block_with("systemctl enable").splitlines()
-    unit = (ROOT / "systemd" / "shardapi.service").read_text("utf-8")
-    for line in lines:
-        for word in shlex.split(line):
-            if "/share/shardapi/" in word:
-                assert (ROOT / word.split("/share/shardapi/")[1]).is_file()
-    assert "/opt/shardapi/bin/shardapi serve" in unit
-    assert "SHARDAPI_CONFIG=%E/shardapi/shardapi.toml" in unit and "/etc/shardapi/shardapi.toml" in lines[1]
-    assert "SHARDAPI_DATA_DIR=%S/shardapi" in unit and "--data-dir /var/lib/shardapi" in lines[-1]
+# -- run it for real
+
+
+def for_real() -> list[list[str]]:
+    """Each command of "run it for real", and of the first key, in words."""
+    script = block_with("install-systemd") + block_with("keys create owner")
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+    lines = [line for line in script.splitlines() if not line.startswith("NAME=")]
+    return [shlex.split(command) for line in lines for command in line.split(" && ")]
+
+
+def test_it_is_five_lines_from_a_bare_machine() -> None:
+    lines = block_with("install-systemd").splitlines()
+    assert lines[0] == "NAME=shard.example.com" and len(lines) == 6
+
+
+@pytest.mark.parametrize(
+    "words", [words for words in for_real() if words[0] == "/opt/shardapi/bin/shardapi"], ids=" ".join
+)
+def test_a_command_for_real_has_the_options_it_is_given(words: list[str]) -> None:
+    names = words[1 : 2 + (words[1] == "keys")]
+    shown = CliRunner().invoke(main, [*names, "--help"])
+    assert shown.exit_code == 0
+    given = {word for word in words if word.startswith("--")}
+    assert given <= set(re.findall(r"--[a-z-]+", shown.output))
+
+
+def test_the_files_and_units_for_real_are_there() -> None:
+    words = [word for command in for_real() for word in command]
+    installed = [word.split("/share/shardapi/")[1] for word in words if "/share/shardapi/" in word]
+    assert installed and all((ROOT / file).is_file() for file in installed)
+    (enabled,) = [command[3:] for command in for_real() if command[:2] == ["systemctl", "enable"]]
+    units = [name if "." in name else f"{name}.service" for name in enabled]
+    assert [(ROOT / "systemd" / name).is_file() for name in units] == [True, True]
+    service = (ROOT / "systemd" / "shardapi.service").read_text("utf-8")
+    assert "/opt/shardapi/bin/shardapi serve" in service
+    assert "SHARDAPI_CONFIG=%E/shardapi/shardapi.toml" in service and "/etc/shardapi/shardapi.toml" in words
+    assert "SHARDAPI_DATA_DIR=%S/shardapi" in service and "/var/lib/shardapi" in words
+    assert "%S/shardapi-backups" in (ROOT / "systemd" / "shardapi-backup.service").read_text("utf-8")
+
+
+def test_the_name_stands_in_the_sample_where_it_is_replaced() -> None:
+    assert "\nshard.example.com {\n" in (ROOT / "conf" / "Caddyfile").read_text("utf-8")
+
+
+@pytest.mark.debian("apt-cache")
+def test_debian_has_the_packages() -> None:
+    (packages,) = [command[3:] for command in for_real() if command[0] == "apt-get"]
+    for package in packages:
+        found = subprocess.run(["apt-cache", "policy", package], capture_output=True, text=True, check=True)
+        assert "Candidate: (none)" not in found.stdout and "Candidate:" in found.stdout
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\((?!http)([^)#]+)\)", TEXT))
