@@ -83,8 +83,7 @@ def board() -> Board:
         shard.events.newest
     )  # before anything is read: what comes after is told again
     status, (roster, note) = api().get("/status"), _roster()
-    names = {one["id"]: one["name"] for one in status["nets"]}
-    people = [_person(one, names) for one in roster]
+    people = [_person(one, status["nets"]) for one in roster]
     people.sort(key=lambda one: (natural(one.name), one.id))
     known = {one.id: one.name for one in people}
     at = clock.now()
@@ -122,14 +121,16 @@ def _net(one: dict[str, Any], known: dict[str, str]) -> NetRow:
     )
 
 
-def _person(one: dict[str, Any], names: dict[int, str]) -> Person:
+def _person(one: dict[str, Any], nets: list[dict[str, Any]]) -> Person:
+    mine = [net for net in nets if net["id"] in one["nets"]]
+    own = [net for net in mine if not net.get("protected")] or mine  # everyone is on the Public Net
     return Person(
         id=one["userId"],
         name=one["displayName"] or one["userId"],
         slots=one["nets"],
         since=int(datetime.fromisoformat(one["since"]).timestamp() * 1000),
         service=one["service"],
-        nets=", ".join(names.get(slot, str(slot)) for slot in one["nets"]),
+        nets=", ".join(net["name"] for net in own),
     )
 
 

@@ -18,12 +18,20 @@ def show() -> str:
 
 def _row(one: dict[str, Any]) -> dict[str, Any]:
     people = {seat["userId"] for seat in one["assignmentList"]}
-    state = {True: "opens it", False: "closes it"}.get(one.get("open"), "leaves it")  # type: ignore[arg-type]
     return {
         "name": one["name"],
         "nets": [net["name"] for net in one["nets"]],
         "people": len(people),
-        "rules": len(one.get("rules", ())),
-        "features": len(one.get("features", ())),
-        "state": state,
+        "carries": ", ".join(_carried(one)) or "nothing",
     }
+
+
+def _carried(one: dict[str, Any]) -> list[str]:
+    rules = len(one.get("rules", ()))
+    said = {
+        "1 rule" if rules == 1 else f"{rules} rules": rules,
+        "features": one.get("features"),
+        "opens the operation": one.get("open") is True,
+        "closes the operation": one.get("open") is False,
+    }
+    return [words for words, there in said.items() if there]

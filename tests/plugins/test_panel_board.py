@@ -259,3 +259,20 @@ def test_axe_finds_nothing_on_the_board_nor_in_its_dialogs(
         expect(board.get_by_role("dialog")).to_be_visible()
         assert Axe().run(board).response["violations"] == []
         board.keyboard.press("Escape")
+
+
+def test_a_session_that_ends_is_shown_and_goes_on_after_signing_in(
+    browser: Browser, shard: Server, join: Join, user: str
+) -> None:
+    others = {one["id"] for one in shard.command("panel", "sessions")}
+    with signed_in(browser, shard) as own, window(own) as page:
+        opened(page, shard)
+        (mine,) = {one["id"] for one in shard.command("panel", "sessions")} - others
+        shard.command("panel", "sessions", "--end", mine)
+        expect(page.locator("#lost")).to_contain_text("Your session has ended")
+        again = page.get_by_role("dialog")
+        again.get_by_label("Password").fill(shard.command("panel", "link")["url"])
+        again.get_by_role("button", name="Sign in").click()
+        expect(page.locator("#board")).to_have_class(re.compile(r"\blinked\b"))
+        join(user, "Ann")
+        expect(person(page, user)).to_be_visible()

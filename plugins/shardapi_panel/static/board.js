@@ -1,5 +1,5 @@
 // The board, live: rows are changed one by one, once a frame; the list as a whole is drawn by the server alone.
-import { api } from "./panel.js";
+import { api, h } from "./panel.js";
 import { Feed } from "./feed.js";
 import { Line } from "./line.js";
 import { Listbox } from "./listbox.js";
@@ -8,7 +8,7 @@ import { archive, make, operate, rename } from "./nets.js";
 import { Roster } from "./roster.js";
 
 const STATE = "/panel/board/state", STREAM = "/panel/stream";
-const AGAIN = 120, MINUTE = 60000;
+const AGAIN = 120, BETWEEN = 700, MINUTE = 60000;
 const part = (id) => document.getElementById(id);
 const root = part("board"), netList = part("nets"), peopleList = part("people");
 const order = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
@@ -19,6 +19,7 @@ const say = (text) => { part("say").textContent = text; };
 
 // -- rows
 
+const wall = matchMedia("(min-width: 110rem)");
 const netRows = new Map(), personRows = new Map(), blank = { net: part("net-row").content.firstElementChild, person: part("person-row").content.firstElementChild };
 const skew = Date.now() - Number(root.dataset.at);
 const dirty = { net: new Set(), person: new Set(), head: false };
@@ -99,10 +100,18 @@ function drawNet(slot) {
   write(row.children[3], String(count));
   flag(row, "talks", talkers.length > 0);
   flag(row, "empty", !count);
-  row.style.setProperty("--on", String(Math.min(1, count / Math.max(8, ...board.counts.values()))));
+  row.style.setProperty("--on", String(Math.min(1, count / board.fullest)));
+  if (wall.matches) drawMembers(row, slot);
   const label = `${net.name}, number ${slot}, ${count} ${count === 1 ? "operator" : "operators"}${talkers.length ? `, talking: ${talkers.join(", ")}` : ""}${net.kept ? ", protected" : ""}`;
   if (row.getAttribute("aria-label") !== label) row.setAttribute("aria-label", label);
   if (only === slot) show(slot);
+}
+
+function drawMembers(row, slot) {
+  const names = [];
+  for (const one of board.people.values()) if (one.slots.has(slot) && !one.service) names.push(one.name);
+  if (row.children.length < 5) row.append(h("small", { dir: "auto" }));
+  write(row.children[4], slot < 250 ? names.sort(order.compare).join(", ") : "");
 }
 
 function drawPerson(id) {
@@ -191,7 +200,7 @@ const doing = {
   rename: () => { const net = chosenNet(); if (net && !net.kept) rename(net, say); },
   archive: () => { const net = chosenNet(); if (net && !net.kept) archive(net, board.counts.get(net.slot) || 0, say); },
   assign: () => assign(chosenPeople(), board, say),
-  unassign: () => { const those = chosenPeople(); if (those.length) unassign(those, board, say); },
+  unassign: () => { const those = chosenPeople(); if (those.length) unassign(those, board, say, only); },
   disconnect: () => { const those = chosenPeople(); if (those.length) disconnect(those, say); },
 };
 
@@ -256,13 +265,13 @@ netList.addEventListener("drop", async (event) => {
 // -- the line
 
 const feed = new Feed(part("feed"), board, () => { frame ||= requestAnimationFrame(draw); });
-let asOf = new Date(Number(root.dataset.at) + skew), rereading = false, wanted = false, timer = 0, meanwhile = [], line = null;
+let asOf = new Date(Number(root.dataset.at) + skew), rereading = false, wanted = false, timer = 0, meanwhile = [], line = null, lastRead = -BETWEEN;
 
 const number = (id) => Number(id.slice(id.lastIndexOf("-") + 1));
 
 function again() { // read everything anew, soon; what is told meanwhile is told to it again
   if (rereading) wanted = true;
-  else timer ||= setTimeout(reread, AGAIN);
+  else timer ||= setTimeout(reread, Math.max(AGAIN, BETWEEN - (performance.now() - lastRead)));
 }
 
 async function reread() {
@@ -281,6 +290,7 @@ async function reread() {
     if (line.live) timer ||= setTimeout(reread, 2000);
   }
   rereading = false;
+  lastRead = performance.now();
   if (wanted) {
     wanted = false;
     again();
@@ -332,6 +342,7 @@ function begin() {
   setInterval(() => { for (const [id, row] of personRows) if (!row.hidden) drawPerson(id); }, MINUTE / 2);
 }
 
+wall.addEventListener("change", () => { for (const slot of netRows.keys()) drawNet(slot); });
 part("operation").addEventListener("click", () => operate(board, say));
 part("net-new").addEventListener("click", doing.make);
 part("net-rename").addEventListener("click", doing.rename);

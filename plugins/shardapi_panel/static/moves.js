@@ -36,11 +36,11 @@ export function told(people, net, action, { applied, failed }, minutes = 0) {
 }
 
 // A filter, and the nets it leaves, to choose one with the arrows.
-function chooser(nets, describe) {
-  const find = h("input", { type: "search", autocomplete: "off", spellcheck: "false", placeholder: "Name or number", autofocus: "" });
+function chooser(nets, describe, first = null) {
+  const find = h("input", { type: "text", autocomplete: "off", spellcheck: "false", placeholder: "Name or number", autofocus: "" });
   const list = h("div", { class: "choose", role: "radiogroup", "aria-label": "Net" });
   for (const net of nets) {
-    const input = h("input", { type: "radio", name: "netUid", value: net.uid });
+    const input = h("input", { type: "radio", name: "netUid", value: net.uid, checked: net.slot === first || nets.length === 1 });
     const note = describe(net);
     list.append(h("label", {}, input, h("i", {}, String(net.slot).padStart(2, "0")), h("span", { dir: "auto" }, net.name), note ? h("small", {}, note) : null));
   }
@@ -99,7 +99,7 @@ export async function assign(people, board, say) {
   });
 }
 
-export async function unassign(people, board, say) {
+export async function unassign(people, board, say, shown) {
   const here = [...board.nets.values()].filter((net) => !net.kept && people.some((one) => one.slots.has(net.slot)));
   const nets = here.sort((a, b) => a.slot - b.slot);
   if (!nets.length) return say(`${names(people)}: on no net that can be taken.`);
@@ -107,7 +107,7 @@ export async function unassign(people, board, say) {
   await ask({
     title: `Take ${names(people)} off a net`,
     button: "Take off",
-    fields: chooser(nets, (net) => reasons.get(net.uid) ?? (people.length > 1 ? `${people.filter((one) => one.slots.has(net.slot)).length} on it` : "")),
+    fields: chooser(nets, (net) => reasons.get(net.uid) ?? (people.length > 1 ? `${people.filter((one) => one.slots.has(net.slot)).length} on it` : ""), shown),
     async send(form) {
       const net = picked(form, nets), those = people.filter((one) => one.slots.has(net.slot));
       const result = await move(those, net, "unassign");

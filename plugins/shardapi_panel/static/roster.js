@@ -85,8 +85,15 @@ export class Roster {
     return many;
   }
 
-  namesOf(one) {
-    return [...one.slots].sort((a, b) => a - b).map((slot) => this.nets.get(slot)?.name ?? String(slot)).join(", ");
+  get fullest() {
+    let most = 8;
+    for (const [slot, many] of this.counts) if (many > most && !this.nets.get(slot)?.kept) most = many;
+    return most;
+  }
+
+  namesOf(one) { // the Public Net, which everyone is on, only where it is the only one
+    const slots = [...one.slots].sort((a, b) => a - b), own = slots.filter((slot) => !this.nets.get(slot)?.kept);
+    return (own.length ? own : slots).map((slot) => this.nets.get(slot)?.name ?? String(slot)).join(", ");
   }
 
   byUid(uid) {

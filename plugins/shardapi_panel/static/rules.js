@@ -15,7 +15,7 @@ const told = (rule) => `Role ${rule.roleId || "(none)"}: ${rule.netUids.map(name
 
 function row(rule, place) {
   const role = h("input", { class: "mono", name: `rules[${place}].roleId`, value: rule.roleId, list: "roles", "aria-label": "Role id", autocomplete: "off", spellcheck: "false" });
-  const many = h("td", { class: "num" }, String(given.roles[rule.roleId] ?? 0));
+  const many = h("td", { class: "num", "data-label": "Connected" }, String(given.roles[rule.roleId] ?? 0));
   role.addEventListener("input", () => {
     rule.roleId = role.value.trim();
     many.textContent = String(given.roles[rule.roleId] ?? 0);
@@ -35,7 +35,7 @@ function row(rule, place) {
     mine.splice(place, 1);
     draw(Math.min(place, mine.length - 1));
   } }, "Remove");
-  return h("tr", {}, h("td", { class: "field" }, role), h("td", { class: "field chips" }, ...chips, more), many, h("td", {}, gone));
+  return h("tr", {}, h("td", { "data-label": "Role id" }, h("div", { class: "field" }, role)), h("td", { "data-label": "Nets" }, h("div", { class: "field chips" }, ...chips, more)), many, h("td", { class: "end" }, gone));
 }
 
 function draw(focus = -1) {

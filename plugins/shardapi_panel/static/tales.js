@@ -9,7 +9,6 @@ const CONFIG = {
 const LEFT = { timeout: "no answer", slow: "too slow", disconnect: "disconnected", revoked: "token revoked", restart: "restart" };
 const STOPPED = { timeout: "time is up", unassigned: "unassigned", net_removed: "net archived", operation_closed: "operation closed", restart: "restart", disconnect: "connection lost" };
 
-const by = (data) => (data.keyId && data.keyId !== "panel" ? ` by ${data.keyId}` : "");
 const because = (words, reason) => (words[reason] ? ` (${words[reason]})` : "");
 
 export const seconds = (ms) => (ms < 9950 ? `${(ms / 1000).toFixed(1)} s` : `${Math.round(ms / 1000)} s`);
@@ -19,11 +18,11 @@ const TALES = {
   "user.left": (data) => ["out", `${data.displayName || data.userId} left${because(LEFT, data.reason)}`],
   "ptt.start": () => null,
   "ptt.stop": (data, board) => ["talk", `${data.displayName || data.userId} talked ${seconds(data.durationMs)} on ${net(data, board)}${because(STOPPED, data.reason)}`],
-  "operation.opened": (data) => ["open", `Operation opened${by(data)}`],
-  "operation.closed": (data) => ["shut", `Operation closed${by(data)}`],
+  "operation.opened": (data) => ["open", `Operation opened`],
+  "operation.closed": (data) => ["shut", `Operation closed`],
   "assignments.changed": assigned,
   "config.changed": configured,
-  "client.disconnected": (data, board) => ["out", `${person(data.userId, board)} was disconnected${by(data)}`],
+  "client.disconnected": (data, board) => ["out", `${person(data.userId, board)} was disconnected`],
   "acars.sent": (data) => ["alert", `ACARS to ${data.routed}: ${data.text}`],
   "stream.gap": () => ["alert", "Some events are missing here; the board was read anew"],
 };
@@ -34,15 +33,15 @@ function net(data, board) { return board.nets.get(data.netId)?.name ?? `net ${da
 
 function assigned(data, board) {
   const how = { temporary: " for a while", rule: " by rule", preset: " by a preset", archive: " with a restored net" }[data.source] ?? "";
-  if (!data.userId) return ["move", `${data.count ?? "Some"} assignments changed${how}${by(data)}`];
+  if (!data.userId) return ["move", `${data.count ?? "Some"} assignments changed${how}`];
   const verb = data.action === "assign" ? "put on" : "taken off";
   const ended = data.action === "unassign" && data.source === "temporary" ? " (time is up)" : data.action === "unassign" ? "" : how;
-  return ["move", `${person(data.userId, board)} ${verb} ${net(data, board)}${ended}${by(data)}`];
+  return ["move", `${person(data.userId, board)} ${verb} ${net(data, board)}${ended}`];
 }
 
 function configured(data, board) {
   const named = data.preset ?? board.byUid(data.uid)?.name;
-  return ["conf", `${CONFIG[data.action] ?? data.action}${named ? `: ${named}` : ""}${by(data)}`];
+  return ["conf", `${CONFIG[data.action] ?? data.action}${named ? `: ${named}` : ""}`];
 }
 
 export function tale(event, board) {
