@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 FILE = Path(__file__).resolve().parents[1] / "plugins" / "README.md"
 TEXT = FILE.read_text("utf-8")
-NAME = re.compile(r"(?:#|<!--|/\*) (\S+\.\w+)(?: -->| \*/)?\n")
+NAME = re.compile(r"(?:\{?#|<!--|/\*) (\S+\.\w+)(?: -->| \*/| #\})?\n")
 
 
 class Block(NamedTuple):

@@ -15,6 +15,7 @@ import pytest
 from apps import API, client_of, problem, said
 from flask.testing import FlaskClient
 from guide import BLOCKS, FILE, FILES, SINGLE, TEXT, table, write
+from panels import Visitor
 from public import imports, is_public, own_names
 
 import shardapi
@@ -205,6 +206,21 @@ def test_the_board_shows_nets_and_escapes_them(client: FlaskClient) -> None:
     (sheet,) = re.findall(r'href="(.*?)"', page.text)
     with visitor.get(sheet) as answer:
         assert "sans-serif" in answer.text
+
+
+def test_the_panel_has_its_page_for_who_is_signed_in(guided: ShardApp, client: FlaskClient) -> None:
+    client.post(f"{API}/nets", json={"name": "<i>"})
+    visitor, place = Visitor(guided), "/panel/plugins/lamps/lamps"
+    assert visitor.get(place).status_code == 302
+    page = visitor.sign_in().get(place)
+    assert (
+        page.status_code == 200
+        and "&lt;i&gt; <span" in page.text
+        and page.text.lstrip().startswith("<!doctype")
+    )
+    assert f'<a href="{place}" aria-current="page">Lamps</a>' in page.text
+    assert f'<a href="{place}">Lamps</a>' in visitor.get("/panel/sessions").text
+    assert visitor.get("/panel/plugins/lamps/other").status_code == 404
 
 
 def test_they_count_hear_and_follow_on_a_running_shard(shard: Server) -> None:

@@ -63,7 +63,7 @@ def aborted(error: HTTPException) -> Any:
 def failed(error: Exception) -> Any:
     """What a view raised: logged and counted, and told only by the request's id."""
     shard, request = this_shard(), flask.request
-    shard.problems.failed("panel", "view", request.endpoint or "panel", error)
+    shard.problems.failed(flask.g.get("panel_plugin", "panel"), "view", request.path[:100], error)
     request_id = outer_call(request.environ).request_id
     return answer(INTERNAL("Something went wrong here.", hint=f"The log tells more (request {request_id})."))
 

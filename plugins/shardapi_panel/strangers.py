@@ -17,6 +17,7 @@ def of_plugin(plugin: str, name: str) -> Any:
     found = next((page for page in opened.pages if page.name == name), None) if opened else None
     if found is None:
         flask.abort(404)
+    flask.g.panel_plugin = plugin  # what fails from here on is laid to it
     inside()  # whoever asks is the call's key from here on
     shown = found.run(outer_call(flask.request.environ))
     return flask.render_template(found.template, title=found.title, **shown)
