@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,12 @@ def both(folder: Path, name: str, **environ: str) -> dict[str, str]:
     secret = folder / "signing.secret"
     assert not secret.exists() or not secret.read_text() or secret.read_text().strip() not in text + said
     return one
+
+
+def change(folder: Path, sql: str, *parameters: Any) -> None:
+    """Write to the store."""
+    with closing(sqlite3.connect(folder / "shard.sqlite3")) as db, db:
+        db.execute(sql, parameters)
 
 
 # -- a shard that is well
@@ -347,10 +354,7 @@ def test_an_old_sqlite_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     [("UPDATE migration_core SET name = '9999_later'", "error"), ("DELETE FROM migration_core", "info")],
 )
 def test_a_store_of_another_version_is_told(folder: Path, sql: str, level: str) -> None:
-    db = sqlite3.connect(folder / "shard.sqlite3")
-    db.execute(f"{sql} WHERE name LIKE '0005%'")
-    db.commit()
-    db.close()
+    change(folder, f"{sql} WHERE name LIKE '0005%'")
     assert both(folder, "store.version")["level"] == level
 
 
@@ -373,10 +377,7 @@ def test_what_a_crash_has_left_is_read_with_its_log(folder: Path) -> None:
 
 
 def test_a_clock_behind_the_store_is_told(folder: Path) -> None:
-    db = sqlite3.connect(folder / "shard.sqlite3")
-    db.execute("UPDATE guild SET updated_at = ?", (clock.now() + 3_600_000,))
-    db.commit()
-    db.close()
+    change(folder, "UPDATE guild SET updated_at = ?", clock.now() + 3_600_000)
     assert both(folder, "clock.store")["level"] == "error"
 
 
@@ -477,9 +478,11 @@ def backup_of(folder: Path, *words: str) -> Path:
     return max(into.glob("*.zip"))
 
 
-def test_a_shard_without_a_backup_is_told_so(folder: Path) -> None:
+@pytest.mark.parametrize(("days", "level"), [(0, "info"), (5, "warn")])
+def test_a_shard_without_a_backup_is_told_so(folder: Path, days: int, level: str) -> None:
+    change(folder, "UPDATE guild SET created_at = ?", clock.now() - days * 86_400_000)
     one = both(folder, "backups")
-    assert one["level"] == "warn" and "shardapi-backup.timer" in one["do"]
+    assert one["level"] == level and "shardapi-backup.timer" in one["do"]
 
 
 def test_a_backup_that_is_old_is_told(folder: Path) -> None:

@@ -366,7 +366,7 @@ def test_a_port_where_nobody_listens_is_told(shard: Server) -> None:
 # -- TLS
 
 
-def certificate(folder: Path, days: float, name: str = "127.0.0.1") -> tuple[Path, Path]:
+def certificate(folder: Path, days: float, name: str = "127.0.0.1", since: float = 90) -> tuple[Path, Path]:
     """A certificate that is its own authority, good for so many days, and its key."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "the tests")])
@@ -377,7 +377,7 @@ def certificate(folder: Path, days: float, name: str = "127.0.0.1") -> tuple[Pat
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=90))
+        .not_valid_before(now - timedelta(days=since))
         .not_valid_after(now + timedelta(days=days, hours=1))
         .add_extension(x509.SubjectAlternativeName([names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
@@ -428,6 +428,16 @@ def test_certificates_are_judged(
 def public(shard: Server) -> str:
     """The shard's public URL."""
     return shard.env["SHARDAPI_SERVER__PUBLIC_URL"]
+
+
+def test_a_certificate_that_is_never_good_for_long_is_not_short(
+    shard: Server, stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = certificate(tmp_path, days=4, since=2)
+    monkeypatch.setenv("SSL_CERT_FILE", str(pair[0]))
+    with stand(tls=pair):
+        found = through(shard, SERVER__PUBLIC_URL=public(shard).replace("http:", "https:"))
+    assert found["public.tls"].level == "ok"
 
 
 def test_a_port_without_tls_is_told(shard: Server, stand: Stand) -> None:

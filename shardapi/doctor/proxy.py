@@ -15,7 +15,7 @@ from .case import Case
 from .finding import Finding, error, info, ok, warn
 
 OFF_SECONDS = 30
-SHORT_DAYS, ENOUGH_DAYS = 7, 20
+DAY, SHORT_DAYS, ENOUGH_DAYS = 86_400, 7, 20  # less for a certificate that is never good for long
 SOMEBODY = "192.0.2.66"  # an address for examples: nobody has it
 BUFFERED = "Switch buffering off for it: proxy_buffering off in nginx; see conf/ for whole examples."
 
@@ -178,8 +178,9 @@ def _certificate(door: Door) -> Iterator[Finding]:
         link.close()
     if not peer:
         return
-    days = (ssl.cert_time_to_seconds(str(peer["notAfter"])) - time.time()) / 86_400
-    what = f"the certificate of {door.url} is good for {days:.0f} days"
-    do = "See why it is not renewed: most do so 30 days before (certbot renew --dry-run, or the proxy's log)."
-    level = error if days < SHORT_DAYS else warn
-    yield level("public.tls", what, do) if days < ENOUGH_DAYS else ok("public.tls", what)
+    begun, ends = (ssl.cert_time_to_seconds(str(peer[name])) for name in ("notBefore", "notAfter"))
+    left, whole = (ends - time.time()) / DAY, (ends - begun) / DAY
+    what = f"the certificate of {door.url} is good for {left:.0f} days"
+    do = "See why it is not renewed, as is usual long before (certbot renew --dry-run, or the proxy's log)."
+    level = error if left < min(SHORT_DAYS, whole / 10) else warn
+    yield level("public.tls", what, do) if left < min(ENOUGH_DAYS, whole / 4) else ok("public.tls", what)
