@@ -81,7 +81,16 @@ def _plain(token: Token) -> str:
 def _parser(linked: Linked, prefix: str) -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     parser.options["linked"], parser.options["prefix"] = linked, prefix
-    for name in ("fence", "heading_open", "link_open", "link_close", "table_open", "table_close"):
+    for name in (
+        "fence",
+        "heading_open",
+        "link_open",
+        "link_close",
+        "table_open",
+        "table_close",
+        "th_open",
+        "th_close",
+    ):
         parser.add_render_rule(name, globals()[f"_{name}"])
     return parser
 
@@ -120,6 +129,14 @@ def _table_open(self: RendererHTML, tokens: Any, place: int, options: Any, env: 
 
 def _table_close(self: RendererHTML, tokens: Any, place: int, options: Any, env: Any) -> str:
     return "</table></div>"
+
+
+def _th_open(self: RendererHTML, tokens: Any, place: int, options: Any, env: Any) -> str:
+    return '<th scope="col">' if tokens[place + 1].content else "<td>"
+
+
+def _th_close(self: RendererHTML, tokens: Any, place: int, options: Any, env: Any) -> str:
+    return "</th>" if tokens[place - 1].content else "</td>"
 
 
 def code_block(code: str, language: str) -> Markup:

@@ -25,7 +25,7 @@ import requests
 
 key = {{"Authorization": f"Bearer {{os.environ['KEY']}}"}}
 with requests.get({url}, headers=key, stream=True, timeout=40) as answer:
-    for line in answer.iter_lines():
+    for line in answer.iter_lines(chunk_size=1):
         if line.startswith(b"data: "):
             print(json.loads(line[6:]))
 """

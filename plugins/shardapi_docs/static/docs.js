@@ -219,7 +219,7 @@
     try {
       const [url, asked] = request(call, parts);
       const answer = await fetch(url, { ...asked, signal: ending.signal });
-      await show(answer, outcome, Math.round(performance.now() - began));
+      await show(answer, outcome, Math.round(performance.now() - began), call.streams);
     } catch (error) {
       if (!ending.signal.aborted) outcome.replaceChildren(make("p", { className: "line bad", textContent: `No answer: ${error.message}` }));
     } finally {
@@ -229,7 +229,7 @@
     }
   }
 
-  async function show(answer, outcome, took) {
+  async function show(answer, outcome, took, streams) {
     const line = make("p", {
       className: `line ${answer.ok || answer.status === 304 ? "good" : "bad"}`,
       textContent: `${answer.status} ${answer.statusText}, ${took} ms`,
@@ -244,11 +244,15 @@
     const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader();
     let said = "";
     for (let piece = await reader?.read(); piece && !piece.done; piece = await reader.read()) {
-      said = (said + piece.value).slice(-LONGEST);
-      text.textContent = said;
-      block.scrollTop = block.scrollHeight;
+      said += piece.value;
+      if (streams) {
+        said = said.slice(-LONGEST);
+        text.textContent = said;
+        block.scrollTop = block.scrollHeight;
+      }
     }
-    text.textContent = /json/.test(answer.headers.get("content-type") || "") ? pretty(said) : said;
+    const all = /json/.test(answer.headers.get("content-type") || "") ? pretty(said) : said;
+    text.textContent = all.length > LONGEST ? `${all.slice(0, LONGEST)}\n… ${all.length - LONGEST} characters more` : all;
     block.scrollTop = 0;
   }
 
