@@ -106,6 +106,12 @@ def test_a_plugin_is_begun(shard: Server, tmp_path: Path) -> None:
     assert (tmp_path / "button_box.py").is_file()
 
 
+def test_a_backup_is_made_and_checked(shard: Server, tmp_path: Path) -> None:
+    done = walk(shard, block_with("backup --keep").replace(" backups", f" {tmp_path}/backups"))
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(r"\.zip.* whole:", done.stdout)) == 2 and len(list(tmp_path.glob("backups/*.zip"))) == 1
+
+
 def test_the_shown_settings_can_be_used(tmp_path: Path) -> None:
     (shown,) = [block for kind, block in BLOCKS if kind == "toml"]
     file = tmp_path / "shardapi.toml"

@@ -112,6 +112,7 @@ class Loader:
         self._sequence: list[tuple[Any, ...]] = []
         self._chains: dict[str, tuple[int, bytes]] = {}
         self._types = dict(core_types())
+        self._inserts: dict[tuple[str, tuple[str, ...], tuple[bool, ...]], str] = {}
 
     def run(self, lines: Iterable[bytes]) -> None:
         """Take all lines. Raises BackupError, which names the line."""
@@ -195,11 +196,15 @@ class Loader:
             self._sequence.append((values.get("name"), values.get("seq")))
             return
         self._check(line.table, values)
-        marks = ("CAST(? AS TEXT)" if isinstance(value, NoText) else "?" for value in values.values())
-        columns = ", ".join(quoted(column) for column in values)
-        sql = f"INSERT INTO {quoted(line.table)} ({columns}) VALUES ({', '.join(marks)})"
-        given = tuple(bytes(value) if isinstance(value, NoText) else value for value in values.values())
-        database.connection().execute(sql, given)
+        texts = tuple(isinstance(value, NoText) for value in values.values())
+        what = (line.table, tuple(values), texts)
+        if (sql := self._inserts.get(what)) is None:
+            columns, marks = (
+                ", ".join(map(quoted, values)),
+                ", ".join("CAST(? AS TEXT)" if odd else "?" for odd in texts),
+            )
+            sql = self._inserts[what] = f"INSERT INTO {quoted(line.table)} ({columns}) VALUES ({marks})"
+        database.connection().execute(sql, tuple(values.values()))
 
     def _check(self, table: str, values: dict[str, Any]) -> None:
         """Raises ValueError for what a table of the core cannot hold."""
