@@ -100,6 +100,31 @@ def test_every_setting_has_a_sentence() -> None:
     assert bare == []
 
 
+def remarks() -> Iterator[tuple[str, str, str]]:
+    """The table, the name and the remark above each setting."""
+    table, remark = "", ""
+    for line in MANUAL.read_text("utf-8").splitlines():
+        if line.startswith("["):
+            table = line[1:-1]
+        if SETTING.match(line):
+            yield table, line[1:].partition(" = ")[0], remark
+        remark = f"{remark} {line[2:]}" if line.startswith("# ") else ""
+
+
+def test_a_remark_has_the_unit_and_the_highest_value() -> None:
+    kinds: dict[str, Any] = {
+        f"plugins.{plugin.name}": getattr(plugin.module, "Settings", None)
+        for plugin in Plugins(config.load(environ={})).loaded
+    }
+    kinds |= {field.name: field.type for field in msgspec.structs.fields(Config)}
+    for table, name, remark in remarks():
+        unit = re.search("seconds|minutes|hours|days", name)
+        assert unit is None or unit[0] in remark.lower(), name
+        fields = msgspec.inspect.type_info(kinds[table]).fields if table else ()  # type: ignore[union-attr]
+        highest = [getattr(field.type, "le", None) for field in fields if field.name == name]
+        assert highest in ([], [None]) or str(highest[0]) in remark or highest == [1], name
+
+
 @pytest.mark.parametrize("name", ["bind", "trusted_proxies", "default", "enabled"])
 def test_the_manual_reads_the_same_from_the_environment(name: str, uncommented: Path) -> None:
     shown = tomllib.loads(uncommented.read_text("utf-8"))
