@@ -106,7 +106,6 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
     def load_wsgi(self) -> None:
         """Load the application and tell it that its worker is ready to run it."""
-        loading = gevent.spawn(self._notify_often)  # an upgrade may take longer than the watchdog waits
         try:
             super().load_wsgi()
         except AppImportError as error:
@@ -114,8 +113,6 @@ class Worker(GeventWorker):  # type: ignore[misc]
             if getattr(self.app, "on_trial", False):
                 sys.exit(Arbiter.APP_LOAD_ERROR)  # the master says why
             raise
-        finally:
-            loading.kill(block=False)
         from .places import SPARE, Places  # imports more than may be before the worker has patched
 
         networks = self.cfg.forwarded_allow_networks()
@@ -129,11 +126,6 @@ class Worker(GeventWorker):  # type: ignore[misc]
         """Called by the application once it does all that it is for."""
         self.board.state = SERVING
         os.kill(self.ppid, signal.SIGCHLD)  # else the master looks in a second
-
-    def _notify_often(self) -> None:
-        while True:
-            self.notify()
-            gevent.sleep(0.5)
 
     def run(self) -> None:
         """Serve until told to stop; the application's farewell is over before the process ends."""
