@@ -1,5 +1,6 @@
 """What tests of the panel in Chromium share: the browser, signed in, and pages on which no script of others runs."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -48,3 +49,12 @@ def window(context: BrowserContext) -> Iterator[Page]:
     assert PWNED not in page.title()
     page.close()
     assert errors == []
+
+
+def end_session(context: BrowserContext, shard: Server) -> None:
+    """End the session of a browser from outside it, and wait until it has ended."""
+    listed = context.request.get(f"{shard.url}/panel/sessions").text()
+    found = re.search(r'this one.*?name="session" value="([^"]+)"', listed, re.DOTALL)
+    assert found, listed
+    shard.command("panel", "sessions", "--end", found[1])
+    shard.wait(lambda: context.request.get(f"{shard.url}/panel/session").status == 401, "the session to end")

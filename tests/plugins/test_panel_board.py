@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from gateways import Join, served
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
-from windows import HOSTILE, launched, signed_in, window
+from windows import HOSTILE, end_session, launched, signed_in, window
 
 from shardapi.testing import Operator, Server
 
@@ -264,11 +264,9 @@ def test_axe_finds_nothing_on_the_board_nor_in_its_dialogs(
 def test_a_session_that_ends_is_shown_and_goes_on_after_signing_in(
     browser: Browser, shard: Server, join: Join, user: str
 ) -> None:
-    others = {one["id"] for one in shard.command("panel", "sessions")}
     with signed_in(browser, shard) as own, window(own) as page:
         opened(page, shard)
-        (mine,) = {one["id"] for one in shard.command("panel", "sessions")} - others
-        shard.command("panel", "sessions", "--end", mine)
+        end_session(own, shard)
         expect(page.locator("#lost")).to_contain_text("Your session has ended")
         again = page.get_by_role("dialog")
         again.get_by_label("Password").fill(shard.command("panel", "link")["url"])

@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from gateways import Join, served
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
-from windows import HOSTILE, launched, signed_in, window
+from windows import HOSTILE, end_session, launched, signed_in, window
 
 from shardapi.testing import Server
 
@@ -228,20 +228,11 @@ def test_an_entry_that_someone_else_has_changed_is_not_overwritten_unseen(page: 
     assert shard.get(f"/archive/{entry['uid']}").json()["entry"]["notes"] == "Mine"
 
 
-@pytest.mark.parametrize("path", ["presets", "rules", "acars", "archive", "features"])
-def test_axe_finds_nothing(page: Page, shard: Server, path: str) -> None:
-    opened(page, shard, path)
-    assert Axe().run(page).response["violations"] == []
-
-
 def test_a_session_that_ends_as_one_writes_loses_nothing(browser: Browser, shard: Server, join: Join) -> None:
-    others = {one["id"] for one in shard.command("panel", "sessions")}
     with signed_in(browser, shard) as own, window(own) as page:
         opened(page, shard, "acars")
         page.get_by_label("Text").fill("Briefing in 5")
-        (mine,) = {one["id"] for one in shard.command("panel", "sessions")} - others
-        shard.command("panel", "sessions", "--end", mine)
-        shard.wait(lambda: page.request.get(f"{shard.url}/panel/session").status == 401, "the session to end")
+        end_session(own, shard)
         page.get_by_role("button", name="Preview…").click()
         again = dialog(page).filter(has_text="Sign in again")
         again.get_by_label("Password").fill(shard.command("panel", "link")["url"])

@@ -65,8 +65,8 @@ export function ask({ title, fields, button, danger = false, send }) {
   const cancel = h("button", { type: "button", class: "button" }, "Cancel");
   const submit = h("button", { type: "submit", class: danger ? "button danger" : "button primary" }, button);
   const heading = h("h2", { id: `t${++numbers}` }, title);
-  const form = h("form", { method: "dialog", class: "stack", novalidate: "" }, heading, ...fields.filter(Boolean), h("div", { class: "buttons" }, cancel, submit));
-  const dialog = h("dialog", { class: "dialog", "aria-labelledby": heading.id }, form);
+  const form = h("form", { method: "dialog", class: "stack", novalidate: "" }, ...fields.filter(Boolean), h("div", { class: "buttons" }, cancel, submit));
+  const dialog = h("dialog", { class: "dialog", "aria-labelledby": heading.id }, heading, form);
   const back = document.activeElement;
   document.body.append(dialog);
   return new Promise((resolve) => {

@@ -64,8 +64,8 @@ async function preview(name) {
   const apply = h("button", { type: "submit", class: "button primary" }, "");
   const close = h("button", { type: "button", class: "button" }, "Close");
   const body = h("div", { class: "plan" }), heading = h("h2", { id: "plan-title", dir: "auto" }, `Preview of ${name}`);
-  const form = h("form", { method: "dialog", class: "stack" }, heading, body, h("div", { class: "buttons" }, close, apply));
-  const dialog = h("dialog", { class: "dialog wide", "aria-labelledby": "plan-title" }, form);
+  const form = h("form", { method: "dialog", class: "stack" }, body, h("div", { class: "buttons" }, close, apply));
+  const dialog = h("dialog", { class: "dialog wide", "aria-labelledby": "plan-title" }, heading, form);
   const show = ({ results, refusal }, done) => {
     const nothing = !results.some((step) => step.ok && step.changed);
     apply.textContent = refusal ? "Apply what can be made" : "Apply";
