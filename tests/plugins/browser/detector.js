@@ -10,13 +10,13 @@ addEventListener("securitypolicyviolation", (event) => {
 const OURS = new Set(`html head meta title link script body a header nav main div section aside footer form fieldset legend
   label input select option optgroup datalist textarea button details summary dialog template h1 h2 h3 h4 p span strong b
   i em small code pre time dl dt dd ul ol li table caption thead tbody tr th td svg path rect circle line g title
-  noscript iframe search`.split(/\s+/));
+  noscript iframe search br`.split(/\s+/));
 
 function stranger(element) {
   const name = element.localName, value = (attribute) => element.getAttribute(attribute) ?? "";
   if (!OURS.has(name)) return true;
   if (!/^(--[a-z-]+: [0-9.]+; ?)*$/.test(value("style"))) return true; // numbers that our scripts hand to the style sheet
-  if ([...element.attributes].some((one) => /^on|^srcdoc$|^formaction$|^autofocus$|^http-equiv$/i.test(one.name))) return true;
+  if ([...element.attributes].some((one) => /^on|^srcdoc$|^formaction$|^http-equiv$/i.test(one.name))) return true;
   if (name === "script") return element.type !== "application/json" && !value("src").startsWith("/panel/static/");
   if (name === "iframe") return !value("src").startsWith("/api/v1/embed/widget?token=");
   if (name === "link") return !/^(\/panel\/static\/[a-z-]+\.(css|js)|data:,)$/.test(value("href"));
