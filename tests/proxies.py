@@ -24,13 +24,17 @@ START_SECONDS = 20.0
 
 
 class Place(NamedTuple):
-    """Where a proxy runs: its folder, the shard's HOST:PORT, its own ports, and a certificate with its key."""
+    """Where a proxy runs: its folder, the shard's HOST:PORT, its own ports, a certificate with its key.
+
+    Without `tls` the port of https is one of http, for crowds whose handshakes would take the machine.
+    """
 
     folder: Path
     shard: str
     http: int
     https: int
     pem: Path
+    tls: bool
 
 
 def moved(text: str, *changes: tuple[str, str]) -> str:
@@ -48,7 +52,7 @@ def nginx(place: Place) -> list[str]:
         re.sub(r".*listen \[::\].*\n", "", sample),
         ("127.0.0.1:25588", place.shard),
         ("listen 80;", f"listen 127.0.0.1:{place.http};"),
-        ("listen 443 ssl", f"listen 127.0.0.1:{place.https} ssl"),
+        ("listen 443 ssl http2;", f"listen 127.0.0.1:{place.https}{' ssl http2' * place.tls};"),
         (f"/etc/letsencrypt/live/{NAME}/fullchain.pem", str(place.pem)),
         (f"/etc/letsencrypt/live/{NAME}/privkey.pem", str(place.pem)),
         ("/var/log/nginx/", f"{place.folder}/"),
@@ -70,9 +74,10 @@ def nginx(place: Place) -> list[str]:
 
 def caddy(place: Place) -> list[str]:
     """The Caddyfile, with a certificate of Caddy's own making in place of one from the internet."""
+    http, https = (place.http, place.https) if place.tls else (place.https, place.http)
     local = (
-        f"{{\n\tadmin off\n\tlocal_certs\n\tskip_install_trust\n\thttp_port {place.http}\n"
-        f"\thttps_port {place.https}\n\tdefault_bind 127.0.0.1\n\tstorage file_system {place.folder}/store\n\t#"
+        f"{{\n\tadmin off\n\tlocal_certs\n\tskip_install_trust\n\thttp_port {http}\n"
+        f"\thttps_port {https}\n\tdefault_bind 127.0.0.1\n\tstorage file_system {place.folder}/store\n\t#"
     )
     file = place.folder / "Caddyfile"
     file.write_text(
@@ -80,6 +85,7 @@ def caddy(place: Place) -> list[str]:
             (CONF / "Caddyfile").read_text(),
             ("127.0.0.1:25588", place.shard),
             ("\n{\n\t#", f"\n{local}"),
+            (f"\n{NAME} {{", f"\n{'' if place.tls else 'http://'}{NAME} {{"),
         )
     )
     return ["caddy", "run", "--config", str(file), "--adapter", "caddyfile"]
@@ -93,8 +99,9 @@ def haproxy(place: Place) -> list[str]:
             (CONF / "haproxy.cfg").read_text(),
             ("127.0.0.1:25588", place.shard),
             ("bind :80\n", f"bind 127.0.0.1:{place.http}\n"),
-            ("bind :443", f"bind 127.0.0.1:{place.https}"),
             (f"/etc/haproxy/certs/{NAME}.pem", str(place.pem)),
+            ("bind :443 ssl", f"bind 127.0.0.1:{place.https} {'ssl' if place.tls else '#'}"),
+            ("{ ssl_fc }", "{ ssl_fc }" if place.tls else f"{{ dst_port {place.https} }}"),
             ("log /dev/log local0", "log stdout format raw local0"),
             ("    user haproxy\n    group haproxy\n", ""),
         )
@@ -109,20 +116,15 @@ class Proxy:
     """A proxy before a shard; a context manager."""
 
     def __init__(self, kind: str, folder: Path, shard: str, tls: bool = True) -> None:
-        self.kind, self.folder, self.tls = kind, folder, tls
+        self.kind, self.folder = kind, folder
         folder.mkdir()
         http_port, https_port = free_ports(2)
-        self.place = Place(folder, shard, http_port, https_port, certificate(folder / "shard.pem"))
+        self.place = Place(folder, shard, http_port, https_port, certificate(folder / "shard.pem"), tls)
         self.context = ssl.create_default_context()
         self.context.check_hostname, self.context.verify_mode = False, ssl.CERT_NONE
 
     def __enter__(self) -> "Proxy":
         command = SAMPLES[self.kind](self.place)
-        if not self.tls:
-            site = self.folder / "site.conf"
-            site.write_text(
-                moved(site.read_text(), (f":{self.place.https} ssl http2;", f":{self.place.https};"))
-            )
         with (self.folder / "output").open("w") as output:
             self.process = subprocess.Popen(
                 command,
@@ -143,7 +145,7 @@ class Proxy:
         until = time.monotonic() + START_SECONDS
         while True:
             try:
-                sock = self.connect() if self.tls else self.connect_plainly(self.place.https)
+                sock = self.connect() if self.place.tls else self.connect_plainly(self.place.https)
                 return sock.close()
             except OSError as error:
                 running = self.process.poll() is None and time.monotonic() < until
