@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from faults.disk import Disk
-from served import Served
 
 from shardapi import ShardApp, backup, retention, upgrades
 from shardapi.cli import main
@@ -189,12 +188,6 @@ def test_without_room_for_the_backup_there_is_no_upgrade(tmp_path: Path) -> None
         assert "No space left" in line
         assert content(data / "shard.sqlite3") == before
         assert [path.name for path in data.iterdir() if "backup" in path.name or "before" in path.name] == []
-
-
-def test_an_upgrade_may_take_longer_than_the_watchdog_waits(tmp_path: Path) -> None:
-    with Served("slow_start:app", tmp_path / "log", "--timeout", "2") as served:
-        assert served.answer(b"GET / HTTP/1.0\r\n\r\n").endswith(b"yes")
-        assert "TIMEOUT" not in served.said()
 
 
 def test_a_backup_error_is_one_line_for_the_owner(tmp_path: Path) -> None:
