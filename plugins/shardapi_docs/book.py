@@ -44,26 +44,26 @@ class Book:
 
     def __init__(self, app: ShardApp) -> None:
         shard = app.shard
-        self.document = document(shard)
+        described = document(shard)  # not kept: it is large
+        components = described["components"]
         self.base_url = shard.base_url
-        self.title: str = self.document["info"]["title"]
-        self.version: str = self.document["info"]["version"]
+        self.title: str = described["info"]["title"]
+        self.version: str = described["info"]["version"]
         self.limit = _limit(shard.config.limits.default.count, shard.config.limits.default.seconds)
-        self.components: dict[str, Any] = self.document["components"]
-        found = Operations(self.document, self.base_url)
+        found = Operations(described, self.base_url)
         self.operations, self.everywhere = found.all, found.everywhere
         self.parameters = {
             name: found.reader.field(one["name"], one["schema"], "", one["description"])
-            for name, one in self.components["parameters"].items()
+            for name, one in components["parameters"].items()
         }
-        self.headers: dict[str, Any] = self.components["headers"]
+        self.headers: dict[str, Any] = components["headers"]
         self.groups = [
             Group(tag["name"], tag["description"], [one for one in found.all if one.group == tag["name"]])
-            for tag in self.document["tags"]
+            for tag in described["tags"]
         ]
-        self.events: list[EventType] = events(self.document)
+        self.events: list[EventType] = events(described)
         self.codes = _codes(found.codes)
-        self.scopes = _scopes(self.components["securitySchemes"]["ownerKey"]["x-scopes"], found.all)
+        self.scopes = _scopes(components["securitySchemes"]["ownerKey"]["x-scopes"], found.all)
 
     def used_by(self, code: str) -> list[Operation]:
         """The calls that answer an error."""
