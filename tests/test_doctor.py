@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from shardapi import clock, create_app, doctor
 from shardapi.cli import main
 from shardapi.config import load
-from shardapi.doctor import Case, Finding, clocks, disk, machine, storage
+from shardapi.doctor import Case, Finding, clocks, disk, files, machine, versions
 
 SECRET = "a-signing-secret-of-the-owner-that-is-long-enough-to-sign"
 
@@ -110,6 +110,13 @@ def test_a_sound_shard_is_told_so_and_nothing_is_changed(folder: Path) -> None:
 def test_where_nothing_was_started_yet_nothing_is_made(tmp_path: Path) -> None:
     one = both(tmp_path / "none", "files")
     assert (one["level"], list(tmp_path.iterdir())) == ("info", [])
+
+
+def test_who_is_in_the_wrong_place_is_told_where_the_shard_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "INSTALLED", tmp_path)
+    assert "/etc/shardapi/shardapi.toml" in both(tmp_path / "none", "files")["do"]
 
 
 def test_strict_ends_with_1_for_a_warning_alone(folder: Path) -> None:
@@ -345,8 +352,8 @@ def test_an_index_that_lacks_a_row_is_found_by_a_full_check(folder: Path) -> Non
 
 
 def test_an_old_sqlite_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "sqlite_version", lambda: (3, 40, 1))
-    assert examined(folder)["store.sqlite"][0].level == "warn"
+    monkeypatch.setattr(versions, "sqlite_version", lambda: (3, 40, 1))
+    assert examined(folder)["version.sqlite"][0].level == "warn"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from . import backups, clocks, disk, files, machine, outboxes, proxy, running, settings, storage
+from . import backups, clocks, disk, files, machine, outboxes, proxy, running, settings, storage, versions
 from .case import Case as Case
 from .finding import Finding as Finding
 from .finding import Nothing, Unable, info, warn
@@ -10,6 +10,7 @@ from .finding import Nothing, Unable, info, warn
 Look = Callable[[Case], Iterator[Finding]]
 
 LOOKS: tuple[tuple[str, Look], ...] = (
+    ("version", versions.look),
     ("settings", settings.look),
     ("files", files.look),
     ("disk", disk.look),

@@ -6,9 +6,12 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..units import STATE, SYSTEM_SETTINGS
 from .case import SECRET, Case
 from .finding import Finding, error, info, ok, warn
 
+INSTALLED = STATE / "shardapi"
+USUAL = f"--config {SYSTEM_SETTINGS} --data-dir {INSTALLED}"
 OTHERS, GROUP = 0o007, 0o070
 
 
@@ -16,7 +19,11 @@ def look(case: Case) -> Iterator[Finding]:
     """The folder is its owner's alone, and so is everything in it."""
     if not case.folder.exists():
         what = f"there is no data folder {case.folder} yet"
-        yield info("files", what, "The first start makes it; --data-dir or --config may name another.")
+        yield info(
+            "files",
+            what,
+            f"The first start makes it. Another: {USUAL if INSTALLED.exists() else '--data-dir DIR'}",
+        )
     case.need_folder()
     found = [*_folder(case.folder), *_secret(case), *_owners(case.folder), *_writable(case.folder)]
     yield from found

@@ -23,10 +23,13 @@ BUFFERED = "Switch buffering off for it: proxy_buffering off in nginx; see conf/
 def look(case: Case) -> Iterator[Finding]:
     """As a client would come, but with questions that only this shard answers."""
     url = case.settings.server.public_url
-    if not url or not case.answers:
-        yield info(
-            "public", "not looked at: " + ("no server answers here" if url else "there is no public_url")
-        )
+    obstacles = {
+        "the settings cannot be used": case.problem,
+        "there is no public_url": not url,
+        "no server answers here": not case.answers,
+    }
+    if any(obstacles.values()):
+        yield info("public", f"not looked at: {next(why for why, so in obstacles.items() if so)}")
         return
     door, reply = Door(url), None
     try:

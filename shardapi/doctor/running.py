@@ -24,10 +24,15 @@ def look(case: Case) -> Iterator[Finding]:
             f"no server runs on {case.folder}",
             "What only a running one can tell was not looked at.",
         )
-        if not bind.endswith(":0") and _taken(door):
+        if not case.problem and not bind.endswith(":0") and _taken(door):
             yield error(
                 "server.bind", f"another program listens on {bind}", "End it, or choose another server.bind."
             )
+        return
+    if case.problem:
+        yield info(
+            "server", f"a server has {case.folder}; with settings that cannot be used it was not asked"
+        )
         return
     try:
         reply = door.probe(case.tokens)

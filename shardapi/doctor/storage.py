@@ -6,9 +6,8 @@ from typing import Any
 
 import shardapi
 
-from ..store import SAFE_WITH_TWO_WRITERS, sqlite_version
 from .case import Case, library
-from .finding import Finding, Unable, error, info, ok, warn
+from .finding import Finding, Unable, error, info, ok
 
 MOST_SHOWN = 5
 RESTORE = "Stop the shard, keep a copy of the data folder, and restore the last backup."
@@ -16,7 +15,6 @@ RESTORE = "Stop the shard, keep a copy of the data folder, and restore the last 
 
 def look(case: Case) -> Iterator[Finding]:
     """Its pages and indexes by SQLite's own check; with `full` every row against every index, and references."""
-    yield _library()
     case.need_folder()
     if not case.path.exists():
         yield info("store", f"there is no store in {case.folder} yet; the first start makes it")
@@ -31,17 +29,6 @@ def look(case: Case) -> Iterator[Finding]:
     how = "every row and index" if case.full else "quick check; --full looks at every index too"
     yield ok("store.integrity", f"{case.path} is whole ({how})")
     yield from _migrations(case)
-
-
-def _library() -> Finding:
-    version, safe = (".".join(map(str, one)) for one in (sqlite_version(), SAFE_WITH_TWO_WRITERS))
-    if sqlite_version() >= SAFE_WITH_TWO_WRITERS:
-        return ok("store.sqlite", f"SQLite {version}")
-    return warn(
-        "store.sqlite",
-        f"SQLite {version} can damage a store that two processes write, below {safe}; ours take turns by a lock",
-        "Let no other program write the store. On x86_64 Linux, `pip install pysqlite3` brings a newer one.",
-    )
 
 
 def _damage(case: Case) -> list[str]:
