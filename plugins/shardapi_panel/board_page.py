@@ -13,7 +13,7 @@ from .api import Refusal, api, this_shard
 from .blueprint import panel
 
 LAST = 120  # numbers of the log that are looked at for the feed of a fresh page
-TOLD = 40
+TOLD = 25
 
 
 class Talker(msgspec.Struct):

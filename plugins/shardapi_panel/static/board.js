@@ -39,7 +39,7 @@ function read() {
   for (const row of peopleList.children) {
     const { u: id, n, s } = row.dataset, name = row.firstElementChild.textContent;
     personRows.set(id, row);
-    board.putPerson({ id, name, slots: n ? n.split(" ").map(Number) : [], since: Number(s), service: row.classList.contains("service") });
+    board.putPerson({ id, name, slots: n ? n.split(" ").map(Number) : [], since: 1000 * Number(s), service: row.classList.contains("service") });
   }
   for (const row of netList.children) {
     const { slot, uid, t } = row.dataset, talkers = (t ? t.split(" ") : []).map((id) => ({ id, name: board.people.get(id)?.name ?? id }));
@@ -110,7 +110,7 @@ function drawNet(slot) {
 function drawMembers(row, slot) {
   const names = [];
   for (const one of board.people.values()) if (one.slots.has(slot) && !one.service) names.push(one.name);
-  if (row.children.length < 5) row.append(h("small", { dir: "auto" }));
+  if (row.children.length < 5) row.append(h("small"));
   write(row.children[4], slot < 250 ? names.sort(order.compare).join(", ") : "");
 }
 
@@ -138,8 +138,7 @@ function drawPerson(id) {
   }
   const names = board.namesOf(one), talks = board.talks(id);
   write(row.children[1], names);
-  row.dataset.s = one.since;
-  write(row.children[2], age(one.since));
+    write(row.children[2], age(one.since));
   flag(row, "service", one.service);
   flag(row, "talks", talks);
   const label = `${one.name}${one.service ? ", listens only" : ""}, ${names ? `on ${names}` : "on no net"}${talks ? ", talking" : ""}, for ${age(one.since)}`;
@@ -352,4 +351,6 @@ part("find").addEventListener("input", sift);
 part("find").addEventListener("keydown", (event) => { if (event.key === "ArrowDown") { people.seen()[0]?.focus(); event.preventDefault(); } });
 part("only").addEventListener("click", () => nets.set([]));
 part("talk-too").addEventListener("change", (event) => flag(part("feed"), "quiet", !event.target.checked));
-begin();
+// What the server drew is painted first; a page that is not seen is not painted at all.
+if (document.hidden) begin();
+else requestAnimationFrame(() => setTimeout(begin));

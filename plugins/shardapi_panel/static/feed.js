@@ -30,7 +30,7 @@ export class Feed {
   line(event, shape, text) {
     const at = new Date(event.at);
     const time = h("time", { datetime: event.at }, at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false }));
-    return h("li", { class: shape, title: event.data.keyId ? `by ${event.data.keyId}` : null }, time, h("i", { "aria-hidden": "true" }), h("span", { dir: "auto" }, text));
+    return h("li", { class: shape, title: event.data.keyId ? `by ${event.data.keyId}` : null }, time, h("i", { "aria-hidden": "true" }), h("span", {}, text));
   }
 
   draw() {
