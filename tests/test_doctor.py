@@ -19,6 +19,7 @@ from shardapi.cli import main
 from shardapi.config import load
 from shardapi.doctor import Case, Finding, clocks, disk, files, machine, versions
 
+NOBODY = 65534
 SECRET = "a-signing-secret-of-the-owner-that-is-long-enough-to-sign"
 
 
@@ -255,13 +256,20 @@ def test_a_file_that_cannot_be_written_is_told(folder: Path) -> None:
 
 
 @pytest.mark.root
-def test_a_folder_that_may_not_be_read_is_no_error_of_the_shard(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "access", lambda *_: False)  # for root everything may be read
-    found = examined(folder)
-    assert {found[name][0].level for name in ("files", "disk", "store", "webhooks")} == {"info"}
-    assert "Run this as root" in found["store"][0].do
+@pytest.mark.parametrize("closed", ["data", "."])
+def test_who_may_not_read_the_folder_is_told_once_what_to_do(folder: Path, closed: str) -> None:
+    for path in folder.parents:
+        if not path.stat().st_mode & 0o001:
+            path.chmod(0o711)
+    (folder.parent / closed).chmod(0o700)
+    os.seteuid(NOBODY)
+    try:
+        found = examined(folder)
+    finally:
+        os.seteuid(0)
+    blind = [one for name in found for one in found[name] if one.what.startswith("not looked at: cannot")]
+    assert [one.name for one in blind] == ["files"] and "Run this as root" in blind[0].do
+    assert [name for name in found if found[name][0].what.startswith("looking at it failed")] == []
 
 
 # -- disk

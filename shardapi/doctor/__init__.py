@@ -26,15 +26,18 @@ LOOKS: tuple[tuple[str, Look], ...] = (
 
 def examine(case: Case) -> Iterator[Finding]:
     """Every look, one after another; what cannot be looked at is told, and hides nothing else."""
+    told = set()
     for name, look in LOOKS:
         try:
             yield from look(case)
         except Nothing:
             continue
         except Unable as reason:
-            yield info(
-                name, f"not looked at: {reason}", "Run this as root, or as the user who owns the data folder."
-            )
+            if str(reason) not in told:
+                yield info(
+                    name, f"not looked at: {reason}", "Run this as root, or as the owner of the data folder."
+                )
+            told.add(str(reason))
         except Exception as failed:
             what = f"looking at it failed: {type(failed).__name__}"
             yield warn(name, what, "This is an error in shardapi itself: please report it, with the version.")

@@ -114,7 +114,7 @@ class Door:
 
 def local(case: Case) -> tuple[str, Door]:
     """Where the server listens, as the kernel knows it or else as the settings say, and the way there."""
-    places = case.process.places() if case.folder.exists() and case.process else []
+    places = case.process.places() if case.has_folder and case.process else []
     place = (places or [case.settings.server.bind])[0]
     named = urlsplit(case.settings.server.public_url).netloc
     if place.startswith("/"):

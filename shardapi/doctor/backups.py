@@ -15,8 +15,7 @@ ELSEWHERE = " Without our units: shardapi backup --keep 14 DIR; --backups DIR ha
 
 def look(case: Case) -> Iterator[Finding]:
     """The newest one: how old it is, and with `full` whether it is whole."""
-    if not case.path.exists():
-        return
+    case.need_store()
     from ..retention import dated  # with it comes all that makes a backup
 
     folder = case.backups

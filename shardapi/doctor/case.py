@@ -43,10 +43,27 @@ class Case:
 
     def need_folder(self) -> None:
         """Raises Unable where the data cannot be read, Nothing where there is none."""
-        if not self.folder.exists():
-            raise Nothing(f"there is no data folder {self.folder}")
-        if not os.access(self.folder, os.R_OK | os.X_OK):
-            raise Unable(f"this user may not read {self.folder}")
+        try:
+            os.scandir(self.folder).close()
+        except FileNotFoundError:
+            raise Nothing(f"there is no data folder {self.folder}") from None
+        except OSError as error:
+            raise Unable(f"cannot read {self.folder}: {error.strerror}") from None
+
+    @property
+    def has_folder(self) -> bool:
+        """Whether the shard was ever started. Raises Unable."""
+        try:
+            self.need_folder()
+        except Nothing:
+            return False
+        return True
+
+    def need_store(self) -> None:
+        """Raises Unable where the store cannot be read, Nothing where there is none."""
+        self.need_folder()
+        if not self.path.exists():
+            raise Nothing("there is no store yet")
 
     @cached_property
     def served(self) -> bool:
@@ -74,9 +91,7 @@ class Case:
     @contextmanager
     def reading(self) -> Iterator[Any]:
         """The store; nothing is made beside it where nobody else is at it. Raises Unable."""
-        self.need_folder()
-        if not self.path.exists():
-            raise Nothing("there is no store yet")
+        self.need_store()
         still = not self.served and not (self.wal.exists() and self.wal.stat().st_size)
         how = "immutable=1" if still else "mode=ro"
         try:

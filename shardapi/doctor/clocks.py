@@ -28,8 +28,7 @@ def look(case: Case) -> Iterator[Finding]:
         yield ok("clock", f"it is {clock.iso(now)} here")
     if _unsynchronised():
         yield warn("clock.kept", "nothing keeps this machine's clock right", SET)
-    if not case.path.exists():
-        return
+    case.need_store()
     newest = max((int(row[0] or 0) for row in case.rows(NEWEST)), default=0)
     if newest > now + AHEAD_MS:
         what = f"the store has seen {clock.iso(newest)} already: the clock was ahead, or is behind now"

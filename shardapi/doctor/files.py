@@ -17,7 +17,7 @@ OTHERS, GROUP = 0o007, 0o070
 
 def look(case: Case) -> Iterator[Finding]:
     """The folder is its owner's alone, and so is everything in it."""
-    if not case.folder.exists():
+    if not case.has_folder:
         what = f"there is no data folder {case.folder} yet"
         yield info(
             "files",

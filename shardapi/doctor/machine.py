@@ -19,8 +19,8 @@ def look(case: Case) -> Iterator[Finding]:
         what = "this machine was not booted with systemd"
         yield info("systemd", what, "See to it that the shard is started, and started anew when it ends.")
         return
-    running = case.process.unit if case.folder.exists() and case.process else ""
-    if not running and case.folder.exists() and case.process:
+    running = case.process.unit if case.has_folder and case.process else ""
+    if not running and case.has_folder and case.process:
         yield info("systemd", "the server that runs was started by hand", "shardapi install-systemd")
         return
     name = running or _usual(case)

@@ -18,7 +18,7 @@ MOST_USED = 0.8
 def look(case: Case) -> Iterator[Finding]:
     """By the lock of the data folder, and by asking where it listens."""
     bind, door = ask.local(case)
-    if not case.folder.exists() or not case.served:
+    if not case.has_folder or not case.served:
         yield info(
             "server",
             f"no server runs on {case.folder}",
