@@ -75,8 +75,8 @@ def make(settings: Config, target: Path, compressed: bool = True, read_from: str
     Raises BackupError.
     """
     began = time.perf_counter()
-    _may_replace(target)
     try:
+        _may_replace(target)
         with drafting(target.parent) as draft:
             snapshot.take(settings.folder, draft / STORE)
             members = [(STORE, draft / STORE), *_others(settings, draft, read_from)]
@@ -86,7 +86,7 @@ def make(settings: Config, target: Path, compressed: bool = True, read_from: str
             os.replace(ready, target)
             sync(target.parent)
     except OSError as error:
-        raise BackupError(f"{target}: {error.strerror}; no backup was made") from error
+        raise BackupError(f"{error.filename or target}: {error.strerror}; no backup was made") from error
     except FAILURES as error:
         why = os.strerror(errno.ENOSPC) if FULL in results(error) else str(error)
         raise BackupError(f"{target}: {why}; no backup was made") from error

@@ -106,7 +106,8 @@ def place(path: Path, force: bool, what: str) -> Iterator[Place]:
             with drafting(path, DRAFT) as draft:
                 yield Place(path, draft)
     except OSError as error:
-        raise BackupError(f"{path}: {error.strerror}; the shard in it is as it was") from error
+        left = "run it again" if (path / RESTORING).exists() else "nothing in it was changed"
+        raise BackupError(f"{path}: {error.strerror}; {left}") from error
     finally:
         os.close(serving)
 

@@ -27,14 +27,16 @@ def make_dated(settings: Config, folder: Path, keep: int, read_from: str = "") -
 
 def _guild(settings: Config) -> str:
     """The guild that a backup is named for, so that several shards may share a folder."""
-    path = settings.folder / STORE
-    if settings.guild.id or not path.exists():
+    if settings.guild.id:
         return settings.guild.id
+    path = settings.folder / STORE
     try:
+        if not path.exists():
+            return ""  # and there will be no backup
         with alone(path):
             return str(one("SELECT id FROM guild ORDER BY created_at, rowid LIMIT 1")[0])
-    except (*FAILURES, TypeError) as error:
-        raise BackupError(f"{path}: {error}") from error
+    except (*FAILURES, TypeError, OSError) as error:
+        raise BackupError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def stamp() -> str:

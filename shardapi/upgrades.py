@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .folder import STORE
 from .store import TABLES_OF, StoreTooNew, database, many, one, recorded_tables, rows, tables
 
 if TYPE_CHECKING:
@@ -112,7 +113,8 @@ def keep_before_upgrade(config: "Config") -> Path:
         )
     except BackupError as error:
         raise BackupError(
-            f"the store has to be upgraded, and the backup that comes first cannot be made: {error}"
+            f"the store has to be upgraded, and the backup that comes first, for which {folder} needs"
+            f" {2 * (folder / STORE).stat().st_size // 1_000_000 + 1} MB, cannot be made: {error}"
         ) from error
     *_, last = [None, *(path for path in retention.dated(folder, BEFORE) if path != made.path)]
     if last is not None and _same_store(last, made.path):

@@ -32,12 +32,9 @@ def export_shard(settings: Config, target: str, events: bool, as_json: bool) -> 
     forgotten. What a plugin keeps in files is not in it. It is a secret: the signing secret is in it, because the
     secrets of webhooks are encrypted with that. To keep what you have, rather take `shardapi backup`.
     """
-    from ..moving.export import export
-
     with one_line(foreseen):
         if target == "-":
-            told = gently(lambda: export(settings, sys.stdout.buffer, events))
-            sys.stdout.buffer.flush()
+            gently(lambda: _to_output(settings, events))
         else:
             told = gently(lambda: _to_file(settings, Path(target), events))
     if target == "-":
@@ -46,6 +43,19 @@ def export_shard(settings: Config, target: str, events: bool, as_json: bool) -> 
         say({"file": target, "guilds": told.guilds, "rows": told.rows, "lines": told.lines, "events": events})
     else:
         click.echo(f"{target}: {told.guilds} guilds, {told.rows} rows. It is a secret.")
+
+
+def _to_output(settings: Config, events: bool) -> None:
+    from ..moving.export import export
+    from ..snapshot import BackupError
+
+    try:
+        export(settings, sys.stdout.buffer, events)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise  # who reads has had enough
+    except OSError as error:
+        raise BackupError(f"{error.filename or 'standard output'}: {error.strerror}") from None
 
 
 def _to_file(settings: Config, path: Path, events: bool) -> Any:

@@ -1,13 +1,15 @@
 """A shard as lines: every table of the store, those of plugins that do not run too."""
 
+import os
 import re
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from .. import snapshot
-from ..backup import secrets_of
+from ..backup import drafting, secrets_of
 from ..config import Config
 from ..folder import STORE
 from ..shard import VERSION
@@ -46,12 +48,23 @@ class Told(NamedTuple):
 
 def export(settings: Config, out: IO[bytes], events: bool) -> Told:
     """Write the shard of these settings as lines. Raises BackupError."""
-    with tempfile.TemporaryDirectory(prefix="shardapi-") as name:
-        copy = Path(name) / STORE
+    with _room(settings.folder) as room:
+        copy = room / STORE
         snapshot.take(settings.folder, copy)  # so that a slow reader keeps nobody from beginning the WAL anew
         with alone(copy) as db:
             db.connection().text_factory = text_or_not
             return _write(out, settings, events)
+
+
+@contextmanager
+def _room(folder: Path) -> Iterator[Path]:
+    """A folder for a copy of the store, on its own disk where that can be."""
+    if os.access(folder, os.W_OK):
+        with drafting(folder, ".shardapi-export-") as draft:
+            yield draft
+    else:
+        with tempfile.TemporaryDirectory(prefix="shardapi-") as name:
+            yield Path(name)
 
 
 def _write(out: IO[bytes], settings: Config, events: bool) -> Told:

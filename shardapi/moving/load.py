@@ -106,6 +106,7 @@ class Loader:
         self.rows = 0
         self._guild = ""
         self._guilds: set[str] = set()
+        self._announced: set[str] = set()
         self._ended = False
         self._later: list[tuple[int, Schema]] = []
         self._indexes: list[str] = []
@@ -179,6 +180,7 @@ class Loader:
                 f"the export is of format {line.format}, which is not ours ({FORMAT}); upgrade shardapi"
             )
         self.head = line
+        self._announced = {guild.id for guild in line.guilds}
 
     def _create(self, line: Schema) -> None:
         if not STATEMENT.match(line.sql) or line.name.startswith("sqlite_"):
@@ -218,7 +220,7 @@ class Loader:
             if column in JSON.get(table, ()):
                 msgspec.json.decode(value)
         whose = values.get("id" if table == "guild" else "guild", self._guild)
-        if whose != self._guild and whose in self._guilds | {self._guild}:
+        if whose != self._guild and (self._guild or whose in self._announced):
             raise ValueError(f"the row is of the guild {whose}, and stands with {self._guild or 'none'}")
         if table == "catalogue_change" and "hash" in values:
             self._follow(values)
@@ -237,8 +239,8 @@ class Loader:
             raise ValueError(
                 f"there are {self.rows} rows, and should be {line.rows}: lines are missing or doubled"
             )
-        assert self.head is not None
-        if wrong := self._guilds ^ {guild.id for guild in self.head.guilds}:
+        there = {guild for (guild,) in rows("SELECT id FROM guild")}
+        if wrong := (self._guilds ^ self._announced) | (there ^ self._announced):
             raise ValueError(f"the first line and the guilds disagree about {', '.join(sorted(wrong))}")
         for guild, (version, digest) in self._chains.items():
             if rows("SELECT version, hash FROM catalogue_head WHERE guild = ?", (guild,)) != [
