@@ -63,7 +63,7 @@ class Api:
         if dry_run:
             asked["dryRun"] = "true"
         named = {"If-Match": if_match, "Idempotency-Key": idempotency_key, "X-Audit-Log-Reason": reason}
-        headers = {name: value for name, value in named.items() if value}
+        headers = {name: value.encode().decode("latin-1") for name, value in named.items() if value}
         data = b"" if body is None else msgspec.json.encode(body)
         reply = self.inside.call(method, path, urlencode(asked, doseq=True), data, headers)
         if reply.status >= 400:

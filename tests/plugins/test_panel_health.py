@@ -171,6 +171,11 @@ def test_a_webhook_that_is_refused_loses_nothing_typed(
     assert re.search(r'value="ptt\.\*" checked', answer.text)
 
 
+def test_what_a_form_carries_may_be_any_text(desk: Desk, ann: Visitor) -> None:
+    made = ann.post("/panel/webhooks", url="https://example.com", _form="\U0001f680 ж")
+    assert made.status_code == 200 and "whsec_" in made.text
+
+
 def test_a_disabled_webhook_says_why_and_is_enabled_again(desk: Desk, ann: Visitor) -> None:
     with Receiver(lambda delivery: 410) as receiver:
         path = f"/panel/webhooks/{(id := desk.hook(receiver.url))}"
