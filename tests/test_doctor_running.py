@@ -207,6 +207,14 @@ def test_a_server_with_another_secret_is_told(shard: Server) -> None:
     assert found.level == "error" and "another signing secret" in found.what
 
 
+def test_a_server_is_not_asked_with_settings_that_cannot_be_used(shard: Server) -> None:
+    case = case_of(shard, SIGNING_SECRET="x" * 48)
+    case.problem = "unknown setting"
+    found = gravest([*running.look(case), *proxy.look(case)])
+    assert {name: one.level for name, one in found.items()} == {"server": "info", "public": "info"}
+    assert "settings cannot be used" in found["public"].what
+
+
 def test_a_port_that_another_program_has_is_told(shard: Server, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     case = Case(load(environ=shard.env, data_dir=str(tmp_path / "data")), "")

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -11,7 +11,7 @@ from ..config import Config, ConfigError, load
 from .options import as_json, config_options, environ_of, say
 
 if TYPE_CHECKING:
-    from ..doctor import Finding
+    from ..doctor import Case, Finding
 
 COLOURS = {"ok": "green", "info": "blue", "warn": "yellow", "error": "red"}
 ERRORS, WARNINGS = 2, 1
@@ -63,7 +63,7 @@ def doctor(
             _show(finding)
     counts: Counter[str] = Counter(finding.level for finding in found)
     if as_json:
-        say({"ok": not counts["error"], **_counted(counts), "findings": msgspec.to_builtins(found)})
+        say({**_summary(case, counts), "findings": msgspec.to_builtins(found)})
     else:
         click.echo(_sum(counts))
     ctx.exit(ERRORS if counts["error"] else WARNINGS if strict and counts["warn"] else 0)
@@ -81,8 +81,13 @@ def _plain(text: str) -> str:
     return "".join(one if one.isprintable() else "?" for one in " ".join(text.split()))
 
 
-def _counted(counts: Counter[str]) -> dict[str, int]:
-    return {"errors": counts["error"], "warnings": counts["warn"]}
+def _summary(case: "Case", counts: Counter[str]) -> dict[str, Any]:
+    return {
+        "ok": not counts["error"],
+        "dataDir": str(case.folder),
+        "errors": counts["error"],
+        "warnings": counts["warn"],
+    }
 
 
 def _sum(counts: Counter[str]) -> str:
