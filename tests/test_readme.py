@@ -92,12 +92,12 @@ def test_the_stream_can_be_watched(shard: Server) -> None:
 
 def test_the_other_commands_run(shard: Server) -> None:
     shard.net("Told")
-    commands = ("operators token", "public-token show", "plugins list", "shardapi tail")
+    commands = ("panel link", "operators token", "public-token show", "plugins list", "shardapi tail")
     script = "".join(map(block_with, commands))
     done = walk(shard, script.replace("shardapi tail", "shardapi tail --no-follow"))
     assert done.returncode == 0, done.stderr
     assert "GET /api/v1/status" in done.stdout and "net.create" in done.stdout
-    assert "<iframe src=" in done.stdout
+    assert "<iframe src=" in done.stdout and "/panel/sign-in#" in done.stdout
 
 
 def test_a_plugin_is_begun(shard: Server, tmp_path: Path) -> None:
