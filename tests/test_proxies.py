@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,9 @@ from proxies import CALLER, NAME, SAMPLES, Proxy
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as connect_websocket
 
+from shardapi import doctor
+from shardapi.config import load
+from shardapi.doctor import Case
 from shardapi.testing import Server
 
 API = "/api/v1"
@@ -321,3 +325,23 @@ def test_streams_and_operators_who_are_left_alone_stay(
             pass
         with sockets[kind] as socket:
             assert expect(socket, "config")["type"] == "config"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_doctor_finds_the_sample_right(
+    kind: str, shard: Server, proxies: Callable[[str], Proxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy, resolve = proxies(kind), socket.getaddrinfo
+    authority = next(proxy.folder.rglob("root.crt"), proxy.place.pem)  # Caddy makes its own
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: resolve("127.0.0.1", proxy.place.https))
+    case = Case(load(environ=shard.env, data_dir=str(shard.data_dir)), "")
+    case.answers, case.plugins = True, ["gateway"]
+    found = {one.name: one.level for one in doctor.proxy.look(case)}
+    assert found.pop("public.tls") in ("ok", "error")  # how long it is good for is the test's affair
+    assert found == {
+        "public.reach": "ok",
+        "public.address": "info",  # it comes from where the proxy is
+        "public.stream": "ok",
+        "public.websocket": "ok",
+    }
