@@ -236,6 +236,30 @@ def test_a_stream_that_is_cut_is_shown_and_heals(page: Page, shard: Server, join
     expect(board.locator(f'#nets [data-uid="{there["netUid"]}"]')).to_have_count(0)
 
 
+def test_after_many_changes_at_once_it_is_as_the_shard_is(
+    board: Page, shard: Server, join: Join, user: str
+) -> None:
+    users = [f"{user}-{number}" for number in range(4)]
+    for one in users:
+        join(one, one)
+    slots = [slot(shard, "Strike"), slot(shard, "Recon"), shard.net("Third")["netId"]]
+    for action in ("assign", "unassign", "assign"):
+        items = [{"userId": one, "netId": there} for one in users for there in slots[: 1 + len(action) % 3]]
+        shard.post("/assignments/bulk", {"assignments": items, "action": action})
+    shard.delete(f"/nets/{slots[0]}")
+    shard.net("Strike")
+    shard.post("/nets/rename", {"netId": slots[2], "name": "Fourth"})
+    expect(net(board, "Fourth")).to_be_visible()
+    for told_so in (net(board, "Strike"), net(board, "Recon"), net(board, "Fourth")):
+        name = told_so.locator("span").text_content()
+        count = next(one["occupancy"] for one in shard.get("/status").json()["nets"] if one["name"] == name)
+        expect(told_so.locator("b")).to_have_text(str(count))
+    for one in shard.get("/roster").json()["operators"]:
+        names = [n["name"] for n in shard.get("/status").json()["nets"] if n["id"] in one["nets"]]
+        expect(person(board, one["userId"]).locator("span")).to_have_text(", ".join(names))
+    shard.delete(f"/nets/{slots[2]}")
+
+
 def test_it_can_be_read_without_a_script(browser: Browser, context: BrowserContext, shard: Server) -> None:
     state: Any = context.storage_state()
     plain = browser.new_context(java_script_enabled=False, storage_state=state)

@@ -264,7 +264,7 @@ netList.addEventListener("drop", async (event) => {
 // -- the line
 
 const feed = new Feed(part("feed"), board, () => { frame ||= requestAnimationFrame(draw); });
-let asOf = new Date(Number(root.dataset.at) + skew), rereading = false, wanted = false, timer = 0, meanwhile = [], line = null, lastRead = -BETWEEN;
+let rereading = false, wanted = false, timer = 0, meanwhile = [], line = null, lastRead = -BETWEEN;
 
 const number = (id) => Number(id.slice(id.lastIndexOf("-") + 1));
 
@@ -302,7 +302,7 @@ function link(why = "") {
   const lost = !line.live || root.classList.contains("doubtful");
   flag(root, "lost", lost);
   flag(root, "linked", !lost);
-  if (!lost) asOf = new Date();
+  const asOf = new Date(lost ? performance.timeOrigin + line.lastHeard : Date.now()); // silence is noticed late
   const note = part("lost");
   note.hidden = !lost || state === "new" && !why;
   if (lost) write(note, line.over ? `Not live since ${clock(asOf)}. Your session has ended: load the page again to sign in.` : `Not live since ${clock(asOf)}, so this may be out of date. ${why || part("lost").dataset.why || ""} Trying again.`);

@@ -8,6 +8,7 @@ export class Line {
     this.told = told; // event(event), up(again), down(why), ended()
     this.live = false;
     this.misses = 0;
+    this.lastHeard = performance.now();
     addEventListener("online", () => this.retry());
     addEventListener("offline", () => this.cut("This browser is offline."));
     addEventListener("pageshow", (event) => { if (event.persisted) this.retry(); });
@@ -20,7 +21,7 @@ export class Line {
     clearTimeout(this.timer);
     this.timer = 0;
     const stop = this.stop = new AbortController();
-    this.heard = performance.now();
+    this.heard = performance.now(); // or tried
     let why = "The connection was closed.";
     try {
       const answer = await fetch(this.address, {
@@ -45,7 +46,7 @@ export class Line {
     for (;;) {
       const { value, done } = await reader.read();
       if (done) return;
-      this.heard = performance.now();
+      this.heard = this.lastHeard = performance.now();
       const lines = (rest + value).split("\n");
       rest = lines.pop();
       for (const line of lines) {
