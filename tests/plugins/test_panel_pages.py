@@ -218,6 +218,17 @@ class Everywhere:
         answers.append(self._post("keys/new", {**named, "csrf_token": csrf}))
         return answers
 
+    def made(self, path: str, **given: str) -> str:
+        """The address of the page that shows what a form has made; it wants who has just signed in."""
+        for _ in range(2):
+            fields = {**given, "csrf_token": self._csrf()}
+            answer = self.request.post(f"{self.shard.url}/panel/{path}", form=fields, **self._again)
+            if answer.status == 303:
+                return self.shard.url + answer.headers["location"]
+            token = self.shard.command("panel", "link")["url"].partition("#")[2]
+            self._post("sign-in", {"token": token})
+        raise AssertionError(answer.text())
+
     def _post(self, path: str, given: dict[str, str]) -> str:
         answer = self.request.post(f"{self.shard.url}/panel/{path}", form=given, **self._again)
         assert answer.status < 500, answer.text()
@@ -314,7 +325,18 @@ def _elsewhere(page: Page, shard: Server, everywhere: Everywhere, some: list[str
     found += harm(archive)
     audit = opened(page, f"{shard.url}/panel/audit?path=/api/v1/nets&status=200")
     assert shown(audit, "td[data-label=Reason]") >= set(some)
-    return found + harm(audit)
+    return found + harm(audit) + _made(page, everywhere, some[0])
+
+
+def _made(page: Page, everywhere: Everywhere, name: str) -> list[Any]:
+    """A key and an operator's token of such a name, as they are shown once, and what asks before a key is revoked."""
+    key = everywhere.made("keys/new", name=name, kind="owner", bundle="single", scopes="read:status")
+    token = everywhere.made("operator-tokens", user_id="7", name=name, roles="", days="1")
+    found = []
+    for url in (key, f"{key}/revoke", token, key.rpartition("/")[0]):
+        assert name in (opened(page, url).locator("main").text_content() or ""), url
+        found += harm(page)
+    return found
 
 
 def _by_hand(board: Page, some: list[str]) -> list[Any]:
