@@ -169,10 +169,12 @@ class Store:
         """End the threads and close the connections; what was acknowledged is on disk already."""
         self._readers.kill()
         self._writer.kill()
-        for db in self._connections:
-            db.close()
+        with self._write_lock(reading=False):  # the last one to close empties the WAL
+            for db in self._connections:
+                db.close()
         if self._lock_file is not None:
             os.close(self._lock_file)
+            self._lock_file = None
 
 
 class _Raised:
