@@ -14,7 +14,7 @@ from .book import anchor
 from .highlight import highlight
 
 FOLDER = Path(__file__).with_name("guides")
-HERE = "https://shard.example.com"
+HERE = re.compile(r"https://shard[.]example[.]com")  # what a guide calls the shard that it is read at
 LONGEST_NAME = re.compile(r"^(?:#|//|<!--) ([\w./-]+\.\w+)(?: -->)?\n")
 
 
@@ -52,7 +52,7 @@ Linked = Callable[[str], str]  # where a link of a guide leads, "" for nowhere
 
 def source(name: str, base_url: str) -> str:
     """A guide's Markdown, about this shard."""
-    return (FOLDER / f"{name}.md").read_text("utf-8").replace(HERE, base_url)
+    return HERE.sub(lambda _: base_url, (FOLDER / f"{name}.md").read_text("utf-8"))
 
 
 def render(text: str, linked: Linked, prefix: str = "") -> Markup:
