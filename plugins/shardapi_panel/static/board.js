@@ -1,20 +1,19 @@
 // The board, live: rows are changed one by one, once a frame; the list as a whole is drawn by the server alone.
-import { api, h } from "./panel.js";
+import { h } from "./panel.js";
+import { draggable } from "./drag.js";
 import { Feed } from "./feed.js";
-import { Line } from "./line.js";
 import { Listbox } from "./listbox.js";
+import { Live } from "./live.js";
 import { assign, disconnect, move, told, unassign } from "./moves.js";
 import { archive, make, operate, rename } from "./nets.js";
 import { Roster } from "./roster.js";
 
-const STATE = "/panel/board/state", STREAM = "/panel/stream";
-const AGAIN = 120, BETWEEN = 700, MINUTE = 60000;
+const MINUTE = 60000;
 const part = (id) => document.getElementById(id);
 const root = part("board"), netList = part("nets"), peopleList = part("people");
 const order = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 const write = (node, text) => { if (node.textContent !== text) node.textContent = text; };
 const flag = (node, name, on) => { if (node.classList.contains(name) !== on) node.classList.toggle(name, on); };
-const clock = (at) => at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 const say = (text) => { part("say").textContent = text; };
 
 // -- rows
@@ -32,7 +31,7 @@ const board = new Roster(
     else dirty[what].add(which);
     frame ||= requestAnimationFrame(draw);
   },
-  () => again(),
+  () => live.again(),
 );
 
 function read() {
@@ -220,97 +219,23 @@ const people = new Listbox(peopleList, {
   keys: { a: doing.assign, Enter: doing.assign, u: doing.unassign, d: doing.disconnect, Delete: doing.unassign },
 });
 
-// -- the pointer: drag people onto a net
-
-let dragged = [];
-peopleList.addEventListener("dragstart", (event) => {
-  const row = event.target.closest("li");
-  if (!people.picked.has(row)) people.set([row]);
-  dragged = chosenPeople();
-  event.dataTransfer.effectAllowed = "copy";
-  event.dataTransfer.setData("text/plain", dragged.map((one) => one.name).join(", "));
-  flag(root, "dragging", true);
-});
-peopleList.addEventListener("dragend", () => {
-  dragged = [];
-  flag(root, "dragging", false);
-  netList.querySelector(".over")?.classList.remove("over");
-});
-const target = (event) => {
-  const row = dragged.length ? event.target.closest("#nets > li") : null;
-  return row && !("protected" in row.dataset) ? row : null;
-};
-netList.addEventListener("dragover", (event) => {
-  const row = target(event), old = netList.querySelector(".over");
-  if (old !== row) old?.classList.remove("over");
-  if (!row) return;
-  row.classList.add("over");
-  event.preventDefault();
-});
-netList.addEventListener("dragleave", (event) => { if (!netList.contains(event.relatedTarget)) netList.querySelector(".over")?.classList.remove("over"); });
-netList.addEventListener("drop", async (event) => {
-  const row = target(event), those = dragged;
-  if (!row) return;
-  event.preventDefault();
-  row.classList.remove("over");
-  const net = board.nets.get(Number(row.dataset.slot));
-  try {
-    say(told(those, net, "assign", await move(those, net, "assign")));
-  } catch (refusal) {
-    say(told(those, net, "assign", { applied: 0, failed: [refusal.message] }));
-  }
+draggable({
+  root, from: peopleList, onto: netList,
+  picked(row) {
+    if (!people.picked.has(row)) people.set([row]);
+    return chosenPeople();
+  },
+  async drop(those, row) {
+    const net = board.nets.get(Number(row.dataset.slot));
+    const moved = await move(those, net, "assign").catch((refusal) => ({ applied: 0, failed: [refusal.message] }));
+    say(told(those, net, "assign", moved));
+  },
 });
 
 // -- the line
 
 const feed = new Feed(part("feed"), board, () => { frame ||= requestAnimationFrame(draw); });
-let rereading = false, wanted = false, timer = 0, meanwhile = [], line = null, lastRead = -BETWEEN;
-
-const number = (id) => Number(id.slice(id.lastIndexOf("-") + 1));
-
-function again() { // read everything anew, soon; what is told meanwhile is told to it again
-  if (rereading) wanted = true;
-  else timer ||= setTimeout(reread, Math.max(AGAIN, BETWEEN - (performance.now() - lastRead)));
-}
-
-async function reread() {
-  timer = 0;
-  rereading = true;
-  meanwhile = [];
-  try {
-    const answer = await fetch(STATE, { headers: { Accept: "application/json" }, cache: "no-store" });
-    if (!answer.ok) throw new Error(answer.status);
-    const state = await answer.json();
-    board.load(state);
-    for (const event of meanwhile) if (number(event.id) > number(state.cursor)) board.hear(event);
-    flag(root, "doubtful", false);
-  } catch {
-    flag(root, "doubtful", true);
-    if (line.live) timer ||= setTimeout(reread, 2000);
-  }
-  rereading = false;
-  lastRead = performance.now();
-  if (wanted) {
-    wanted = false;
-    again();
-  }
-  link();
-}
-
-let state = "new";
-function link(why = "") {
-  const lost = !line.live || root.classList.contains("doubtful");
-  flag(root, "lost", lost);
-  flag(root, "linked", !lost);
-  const asOf = new Date(lost ? performance.timeOrigin + line.lastHeard : Date.now()); // silence is noticed late
-  const note = part("lost");
-  note.hidden = !lost || state === "new" && !why;
-  if (lost) write(note, line.over ? `Not live since ${clock(asOf)}. Your session has ended: load the page again to sign in.` : `Not live since ${clock(asOf)}, so this may be out of date. ${why || part("lost").dataset.why || ""} Trying again.`);
-  if (why) note.dataset.why = why;
-  write(part("link").querySelector("span"), lost ? `As of ${clock(asOf)}` : `Live, ${clock(asOf)}`);
-  if (state === "lost" && !lost) say("The board is live again.");
-  if (!lost || why) state = lost ? "lost" : "live";
-}
+let live = null;
 
 function begin() {
   read();
@@ -323,21 +248,17 @@ function begin() {
   feed.past(JSON.parse(part("past").textContent));
   feed.draw();
   drawHead();
-  line = new Line(STREAM, root.dataset.cursor, {
-    event(event) {
-      if (rereading) meanwhile.push(event);
+  live = new Live(root, root.dataset.cursor, {
+    load(state, since) {
+      board.load(state);
+      for (const event of since) board.hear(event);
+    },
+    hear(event) {
       board.hear(event);
       feed.add(event);
     },
-    up(again) { if (again) reread(); else link(); }, // the first time, what came since the page was made is told
-    down: (why) => link(why),
-    async ended() {
-      link("The session has ended.");
-      // asks to sign in; answers once that is done, raises where it is left
-      await api("GET", "/status").then(() => line.resume(), () => {});
-    },
+    say,
   });
-  setInterval(() => { if (line.live) link(); }, 1000);
   setInterval(() => { for (const [id, row] of personRows) if (!row.hidden) drawPerson(id); }, MINUTE / 2);
 }
 

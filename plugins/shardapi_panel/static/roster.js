@@ -51,6 +51,7 @@ export class Roster {
     this.people.set(id, { id, name, slots: now, since, service: Boolean(service) });
     if (old && !old.service) for (const slot of old.slots) if (!now.has(slot) || service) this.count(slot, -1);
     if (!service) for (const slot of now) if (!old || old.service || !old.slots.has(slot)) this.count(slot, 1);
+    if (old && old.name !== name) for (const slot of now) this.changed("net", slot);
     this.changed("person", id);
   }
 
