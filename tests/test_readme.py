@@ -92,7 +92,13 @@ def test_the_stream_can_be_watched(shard: Server) -> None:
 
 def test_the_other_commands_run(shard: Server) -> None:
     shard.net("Told")
-    commands = ("panel link", "operators token", "public-token show", "plugins list", "shardapi tail")
+    commands = (
+        ".venv/bin/shardapi panel",
+        "operators token",
+        "public-token show",
+        "plugins list",
+        "shardapi tail",
+    )
     script = "".join(map(block_with, commands))
     done = walk(shard, script.replace("shardapi tail", "shardapi tail --no-follow"))
     assert done.returncode == 0, done.stderr
@@ -109,7 +115,10 @@ def test_a_plugin_is_begun(shard: Server, tmp_path: Path) -> None:
 def test_a_backup_is_made_and_checked(shard: Server, tmp_path: Path) -> None:
     done = walk(shard, block_with("backup --keep").replace(" backups", f" {tmp_path}/backups"))
     assert done.returncode == 0, done.stderr
-    assert len(re.findall(r"\.zip.* whole:", done.stdout)) == 2 and len(list(tmp_path.glob("backups/*.zip"))) == 1
+    assert (
+        len(re.findall(r"\.zip.* whole:", done.stdout)) == 2
+        and len(list(tmp_path.glob("backups/*.zip"))) == 1
+    )
 
 
 def test_the_shown_settings_can_be_used(tmp_path: Path) -> None:
@@ -124,8 +133,8 @@ def test_the_shown_settings_can_be_used(tmp_path: Path) -> None:
 
 
 def for_real() -> list[list[str]]:
-    """Each command of "run it for real", and of the first key, in words."""
-    script = block_with("install-systemd") + block_with("keys create owner")
+    """Each command of "run it for real", and of what follows, in words."""
+    script = block_with("install-systemd") + block_with("panel link --config")
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
     lines = [line for line in script.splitlines() if not line.startswith("NAME=")]
     return [shlex.split(command) for line in lines for command in line.split(" && ")]
@@ -140,7 +149,7 @@ def test_it_is_five_lines_from_a_bare_machine() -> None:
     "words", [words for words in for_real() if words[0] == "/opt/shardapi/bin/shardapi"], ids=" ".join
 )
 def test_a_command_for_real_has_the_options_it_is_given(words: list[str]) -> None:
-    names = words[1 : 2 + (words[1] == "keys")]
+    names = words[1 : 2 + (words[1] == "panel")]
     shown = CliRunner().invoke(main, [*names, "--help"])
     assert shown.exit_code == 0
     given = {word for word in words if word.startswith("--")}
