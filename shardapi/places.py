@@ -28,7 +28,7 @@ class Places:
     """
 
     def __init__(
-        self, most: int, trusted: list[IPv4Network | IPv6Network], make_room: Callable[[], bool]
+        self, most: int, trusted: list[IPv4Network | IPv6Network], make_room: Callable[[int], bool]
     ) -> None:
         self.most, self.share = most, max(1, most // SHARE)
         soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -42,8 +42,10 @@ class Places:
         who = subnet(address)
         if self._of[who] >= self.share and not self._is_proxy(address):
             raise Crowded(f"{who} holds {self.share} connections")
-        if (self._held >= self.most or descriptor > self.last_descriptor) and not self._make_room():
-            raise Full(f"all {self._held} places are taken")
+        # Every number below a new descriptor's is in use: it tells how many there are too many.
+        over = max(self._held + 1 - self.most, descriptor - self.last_descriptor)
+        if over > 0 and not self._make_room(over):
+            raise Full(f"{self._held} connections are busy, the next has the descriptor {descriptor}")
         self._held += 1
         self._of[who] += 1
         return who

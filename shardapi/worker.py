@@ -193,11 +193,14 @@ class Worker(GeventWorker):  # type: ignore[misc]
         finally:
             self.places.give_back(who)
 
-    def _make_room(self) -> bool:
+    def _make_room(self, count: int) -> bool:
+        """Have so many idle connections end, with those that are about to; False if there are not as many."""
         for greenlet, turn in self.idle.items():
             if turn.ends:
                 turn.ends = 0.0
                 gevent.get_hub().loop.run_callback(self._cut, greenlet, turn)
+            count -= 1
+            if not count:
                 return True
         return False
 
@@ -207,7 +210,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
         if refuse is None:
             super().handle_error(req, client, addr, exc)
             return
-        with suppress(OSError), gevent.Timeout(LINGER_SECONDS, False):
+        spare = client.fileno() <= self.places.last_descriptor
+        with suppress(OSError), gevent.Timeout(LINGER_SECONDS if spare else 0.0, False):
             client.sendall(refuse(exc, addr[0] if addr else ""))
             client.shutdown(socket.SHUT_WR)
             while client.recv(8192):  # what is unread as it closes would reset it, and the answer be lost

@@ -131,7 +131,7 @@ def test_a_proxy_of_ours_takes_what_it_needs(served: Served) -> None:
 # -- the counting
 
 
-def places(most: int = 4, room: Callable[[], bool] = lambda: False) -> Places:
+def places(most: int = 4, room: Callable[[int], bool] = lambda count: False) -> Places:
     """Places of which those in 10.0.0.0/8 are proxies."""
     return Places(most, [ip_network("10.0.0.0/8")], room)
 
@@ -159,7 +159,7 @@ def test_descriptors_that_run_out_are_as_places_that_run_out() -> None:
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     with pytest.raises(Full):
         places().take("1.2.3.4", soft - 1)
-    places(room=lambda: True).take("1.2.3.4", soft - 1)
+    places(room=lambda count: True).take("1.2.3.4", soft - 1)
 
 
 # -- what the shard says
@@ -246,11 +246,13 @@ def test_the_shard_says_that_there_are_too_many_connections_of_one_address(
 # -- descriptors
 
 
-def test_a_start_raises_its_descriptors_and_says_where_they_are_few(tmp_path: Path) -> None:
+@contextmanager
+def started(folder: Path, soft: int, hard: int) -> Iterator[tuple[subprocess.Popen[str], str, int]]:
+    """A shard with these limits of descriptors: its process, what it said until it listened, and its port."""
     with subprocess.Popen(
-        [sys.executable, "-m", "shardapi", "serve", "--data-dir", str(tmp_path)],
+        [sys.executable, "-m", "shardapi", "serve", "--data-dir", str(folder)],
         env={**os.environ, "SHARDAPI_SERVER__BIND": "127.0.0.1:0"},
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, 1000)),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard)),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -260,8 +262,26 @@ def test_a_start_raises_its_descriptors_and_says_where_they_are_few(tmp_path: Pa
             said = ""
             while "listens on" not in said:
                 said += process.stderr.readline() or pytest.fail(said)
-            limits = Path(f"/proc/{process.pid}/limits").read_text()
+            yield process, said, int(said.split("listens on http://127.0.0.1:")[1].split()[0])
         finally:
             process.terminate()
+        said = process.stderr.read()
+        assert "Too many open files" not in said and "Traceback" not in said, said
+
+
+def test_a_start_raises_its_descriptors_and_says_where_they_are_few(tmp_path: Path) -> None:
+    with started(tmp_path, 256, 1000) as (process, said, _):
+        limits = Path(f"/proc/{process.pid}/limits").read_text()
     assert limits.split("Max open files")[1].split()[:2] == ["1000", "1000"]
     assert "only 1000 file descriptors may be open" in said
+
+
+def test_more_connections_than_descriptors_leave_others_their_place(tmp_path: Path) -> None:
+    with started(tmp_path, 300, 300) as (_, _, port), ExitStack() as stack:
+        for address in others(200) * 2:
+            sock = stack.enter_context(socket.create_connection(("127.0.0.1", port), 10, (address, 0)))
+            sock.sendall(SLOW)
+        for number in range(20):
+            with socket.create_connection(("127.0.0.1", port), 10, (f"127.0.2.{number + 1}", 0)) as healthy:
+                healthy.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert one(healthy, b"}").startswith(b"HTTP/1.1 200")
