@@ -67,7 +67,7 @@ def create() -> Any:
 def made(key_id: str) -> Any:
     """A key; right after it was made, and only then, with its secret."""
     key = _found(key_id)
-    secret = once().take(this_session().id, key.id)
+    secret = once().take(this_session().id, key.id) if flask.request.method == "GET" else ""
     return flask.render_template(
         "panel/key.html", key=key, secret=secret, line=_line(key, secret), now=clock.now()
     )

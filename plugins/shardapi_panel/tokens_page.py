@@ -47,7 +47,8 @@ def mint() -> Any:
 @panel.get("/operator-tokens/<made>", endpoint="made_token")
 def made_token(made: str) -> Any:
     """A token, right after it was made, and only then."""
-    user, name, ends, token = (once().take(this_session().id, made) or "\n\n\n").split("\n")
+    kept = once().take(this_session().id, made) if flask.request.method == "GET" else ""
+    user, name, ends, token = (kept or "\n\n\n").split("\n")
     return flask.render_template("panel/token.html", user=user, name=name, ends=ends, token=token)
 
 

@@ -109,6 +109,7 @@ def test_a_key_ends_after_its_days(ann: Visitor, later: Callable[[int], None]) -
 
 def test_a_secret_is_shown_once_and_a_reload_makes_no_other_key(ann: Visitor) -> None:
     place = make(ann, bundle="bot")
+    assert ann.client.head(place, headers=PAGE).status_code == 200  # which shows nothing, and uses nothing up
     first, again = ann.get(place), ann.get(place)
     secret = shown(first.text)
     assert secret.startswith("scok_") and first.headers["Cache-Control"] == "no-store"

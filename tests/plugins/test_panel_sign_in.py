@@ -191,6 +191,11 @@ def test_a_page_may_do_little_and_is_kept_nowhere(visitor: Visitor, path: str) -
     assert "<style" not in answer.text and " style=" not in answer.text and " onclick=" not in answer.text
 
 
+def test_who_is_not_signed_in_learns_nothing_of_the_shard(visitor: Visitor) -> None:
+    page = visitor.get(SIGN_IN).text
+    assert visitor.app.shard.guild.name not in page and visitor.app.shard.guild_id not in page
+
+
 def test_every_page_needs_a_session(visitor: Visitor) -> None:
     rules = [rule for rule in visitor.app.url_map.iter_rules() if rule.endpoint.startswith("panel.")]
     assert len(rules) > 10
