@@ -114,7 +114,10 @@ def drafting(folder: Path, prefix: str = DRAFT) -> Iterator[Path]:
     for left in folder.glob(f"{prefix}*"):
         if left.is_dir() and _deserted(left):
             shutil.rmtree(left, ignore_errors=True)
-    draft = Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
+    try:
+        draft = Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno or 0), str(folder)) from None
     handle = os.open(draft, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

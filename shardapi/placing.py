@@ -93,7 +93,10 @@ class Place:
 def place(path: Path, force: bool, what: str) -> Iterator[Place]:
     """Hold a data folder while another store is made ready for it. Raises BackupError."""
     folder.prepare(path)
-    serving = folder.lock(path)
+    try:
+        serving = folder.lock(path)
+    except OSError as error:
+        raise BackupError(f"{path}: {error.strerror}; nothing in it was changed") from error
     if serving is None:
         raise BackupError(f"a server runs on {path}; stop it first")
     try:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from faults.disk import Disk
 
 from shardapi import ShardApp, backup, clock, folder, placing, restore
 from shardapi.cli import main
@@ -337,6 +338,34 @@ def test_a_restore_that_is_interrupted_is_refused_to_start_and_can_be_done_again
     assert [key.name for key in make_app().shard.keys.all()] == ["bot"]
     stores = [path for path in data.glob("replaced-*/shard.sqlite3")]
     assert 2 in [value(path, "SELECT count(*) FROM api_key") for path in stores]
+
+
+@pytest.mark.root
+def test_what_root_restores_is_whose_the_folder_is(made: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    new.mkdir(mode=0o700)
+    os.chown(new, 12345, 12345)
+    said(run("restore", made, "--data-dir", new, "--json"))
+    said(run("restore", "--force", made, "--data-dir", new, "--json"))
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in new.rglob("*")} == {(12345, 12345)}
+
+
+@pytest.mark.root
+def test_a_full_disk_leaves_the_older_backup(made: Path, data: Path, tmp_path: Path) -> None:
+    with Disk(tmp_path / "disk", "300k") as disk:
+        kept = disk.path / "b.zip"
+        kept.write_bytes(made.read_bytes())
+        disk.fill()
+        line = refusal(run("backup", kept, "--data-dir", data))
+        assert "No space left" in line and "no backup was made" in line
+        assert kept.read_bytes() == made.read_bytes() and [path.name for path in disk.path.iterdir()] == [
+            "b.zip"
+        ]
+
+
+def test_a_folder_that_is_not_there_is_named(data: Path, tmp_path: Path) -> None:
+    line = refusal(run("backup", tmp_path / "none" / "b.zip", "--data-dir", data))
+    assert line == f"Error: {tmp_path / 'none'}: No such file or directory; no backup was made"
 
 
 # -- what is restored

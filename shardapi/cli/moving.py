@@ -31,6 +31,16 @@ def export_shard(settings: Config, target: str, events: bool, as_json: bool) -> 
     the tables of every plugin, of those that do not run too; without --events as if the log's events were all
     forgotten. What a plugin keeps in files is not in it. It is a secret: the signing secret is in it, because the
     secrets of webhooks are encrypted with that. To keep what you have, rather take `shardapi backup`.
+
+    \b
+    Each line is an object with a type:
+      export   the first: format, version, guilds, events (whether the log is in it)
+      signing  secrets, the newest first
+      schema   kind, name, sql: a table, index, trigger or view
+      row      table, values: first those of no guild
+      guild    id: the rows after it are this guild's
+      end      the last: rows, how many there were
+    In a value, {"base64": "…"} is bytes.
     """
     with one_line(foreseen):
         if target == "-":
