@@ -1,6 +1,5 @@
 """/docs: the reference of this very shard, its events and errors, guides to start with, and a form to try each call."""
 
-import gzip
 from typing import Annotated
 
 import flask
@@ -91,7 +90,7 @@ def _answer(call: Call, made: Made | None) -> flask.Response:
     if status == 200 and headers["ETag"] in call.environ.get("HTTP_IF_NONE_MATCH", ""):
         return flask.Response(None, 304, headers)
     if "gzip" not in call.environ.get("HTTP_ACCEPT_ENCODING", ""):
-        return flask.Response(gzip.decompress(made.body), status, headers)
+        return flask.Response(made.plain, status, headers)
     return flask.Response(made.body, status, {**headers, "Content-Encoding": "gzip"})
 
 

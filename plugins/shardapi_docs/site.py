@@ -1,7 +1,7 @@
 """The docs of one shard, made at the first request, off the loop, and kept compressed."""
 
-import gzip
 import hashlib
+import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .pages import Pages
 
 EXTENSION = "docs"
+GZIP = 31  # what zlib calls it
 HTML, JSON = "text/html; charset=utf-8", "application/json"
 
 
@@ -24,6 +25,11 @@ class Made(NamedTuple):
     body: bytes
     tag: str
     kind: str
+
+    @property
+    def plain(self) -> bytes:
+        """It, not compressed."""
+        return zlib.decompress(self.body, GZIP)
 
 
 class Site:
@@ -121,4 +127,4 @@ def _calls(pages: "Pages") -> bytes:
 
 
 def _compressed(body: bytes, kind: str) -> Made:
-    return Made(gzip.compress(body, 9, mtime=0), hashlib.sha256(body).hexdigest()[:20], kind)
+    return Made(zlib.compress(body, 9, GZIP), hashlib.sha256(body).hexdigest()[:20], kind)

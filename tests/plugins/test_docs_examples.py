@@ -1,34 +1,26 @@
-"""The code that the docs show works: each call's examples in curl and Python, and all code of the guides."""
+"""Each call's examples in the docs run as they stand: in curl and in Python."""
 
-import base64
 import contextlib
-import hmac
 import io
 import json
 import os
 import re
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from manual import HERE, SECONDS, started, streams
 
-from shardapi import ShardApp, clock
+from shardapi import clock
 from shardapi.testing import Operator, Server
 from shardapi_docs.book import Book
-from shardapi_docs.guides import FOLDER, GUIDES, source
 from shardapi_docs.operations import Operation
 from shardapi_docs.snippets import STREAM, Example, snippets
 
-ROOT = Path(__file__).parents[2]
 NET, USER, HOOK = "net_jmqbkeg5s74cjkezqybwkhny", "123456789012345678", "wh_k3v7mq2xw5tn4bzr6jyd"
-HERE = "http://127.0.0.1:25588"
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SECONDS = 30.0
 HOSTILE = [
     "it's",
     '$(touch x) `touch x` "x" $KEY',
@@ -157,30 +149,6 @@ def test_the_examples_follow_the_stream(shard: Server, calls: list[Operation], l
     shard.wait(lambda: streams(shard) == 0)
 
 
-def streams(shard: Server) -> int:
-    """How many are open."""
-    found = re.search(r"^shardapi_streams_open (\d+)", shard.get("/metrics/prometheus").text, re.MULTILINE)
-    assert found is not None
-    return int(found[1])
-
-
-@contextlib.contextmanager
-def started(command: list[str], shard: Server, **options: Any) -> "Iterator[subprocess.Popen[str]]":
-    """A program that goes on until it is no longer wanted."""
-    env = {"KEY": shard.key(), "SHARD": shard.url, "PATH": os.environ["PATH"]}
-    process = subprocess.Popen(
-        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
-    )
-    timer = threading.Timer(SECONDS, process.kill)  # so that reading from it comes to an end
-    timer.start()
-    try:
-        yield process
-    finally:
-        timer.cancel()
-        process.kill()
-        process.communicate()
-
-
 @pytest.mark.parametrize("text", HOSTILE)
 def test_an_example_says_what_it_means_whatever_that_is(text: str, tmp_path: Path) -> None:
     made = snippets(
@@ -214,153 +182,3 @@ def ast_of(code: str) -> str:
     import ast
 
     return ast.unparse(ast.parse(code))
-
-
-# -- the guides
-
-
-def blocks(name: str, language: str, url: str) -> list[str]:
-    """A guide's code in one language."""
-    return [code for kind, code in BLOCK.findall(source(name, url)) if kind == language]
-
-
-def walk(shard: Server, script: str) -> str:
-    """Type commands into a shell where the shard runs."""
-    folder = Path(sys.executable).parent
-    done = subprocess.run(
-        ["bash", "-euc", script.replace("curl ", "curl -sS --fail-with-body ")],
-        env={
-            **shard.env,
-            "PATH": f"{folder}:{os.environ['PATH']}",
-            "KEY": shard.key(),
-            "SHARDAPI_DATA_DIR": str(shard.data_dir),
-        },
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, (script, done.stdout, done.stderr)
-    return done.stdout
-
-
-def test_every_block_is_of_a_kind_that_is_tried_here() -> None:
-    kinds = {(guide.name, kind) for guide in GUIDES for kind, _ in BLOCK.findall(source(guide.name, HERE))}
-    others = {(name, kind) for name, kind in kinds if name != "plugins"}
-    assert {kind for _, kind in others} == {"sh", "python", "powershell", "http", "json", "js", "html"}
-    assert (FOLDER / "plugins.md").read_bytes() == (
-        ROOT / "plugins" / "README.md"
-    ).read_bytes()  # has tests of its own
-
-
-@pytest.mark.debian("curl")
-def test_the_quick_start_is_walked_and_its_bot_greets(
-    shard: Server, operator: Callable[..., Operator], tmp_path: Path
-) -> None:
-    create, export, first, steps, run = blocks("quick-start", "sh", shard.url)
-    assert walk(shard, create).startswith("scok_") and export == "export KEY=scok_your_key_here\n"
-    assert json.loads(walk(shard, first))["ok"]
-    for net in shard.get("/status").json()["nets"]:
-        shard.delete(f"/nets/{net['netUid']}")
-    slot = json.loads(walk(shard, steps.split("curl ")[0] + "curl " + steps.split("curl ")[1]))["netId"]
-    assert '"changed":true' in walk(
-        shard, "curl " + "curl ".join(steps.split("curl ")[2:]).replace('"netId": 1', f'"netId": {slot}')
-    )
-    (bot,) = blocks("quick-start", "python", shard.url)
-    assert run == f"python3 {bot.split()[1]}\n"
-    (tmp_path / "bot.py").write_text(bot)
-    with started([sys.executable, "bot.py"], shard, cwd=tmp_path) as process:
-        assert process.stdout is not None
-        shard.wait(lambda: streams(shard) == 1, "the bot to follow")
-        operator("987654321")
-        assert process.stdout.readline() == "987654321 is on Strike Net\n"
-    assert shard.get("/assignments").json()["assignments"]["987654321"] == [slot]
-    shard.wait(lambda: streams(shard) == 0)
-
-
-def test_the_follower_goes_on_where_it_was(shard: Server, tmp_path: Path) -> None:
-    (code,) = blocks("events", "python", shard.url)
-    (tmp_path / "follow.py").write_text(code)
-    command = [sys.executable, "follow.py"]
-    shard.post("/operation", {"open": False})
-    with started(command, shard, cwd=tmp_path) as process:
-        assert process.stdout is not None
-        shard.wait(lambda: streams(shard) == 1, "it to follow")
-        shard.post("/operation", {"open": True})
-        assert "operation.opened" in process.stdout.readline()
-        shard.wait(lambda: (tmp_path / "last-event").exists(), "the place to be kept")
-    shard.wait(lambda: streams(shard) == 0)
-    shard.post("/operation", {"open": False})
-    with started(command, shard, cwd=tmp_path) as process:
-        assert process.stdout is not None
-        assert "operation.closed" in process.stdout.readline()
-    shard.wait(lambda: streams(shard) == 0)
-
-
-def test_the_write_options_do_what_is_said(shard: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KEY", shard.key())
-    monkeypatch.setenv("SHARD", shard.url)
-    names: dict[str, Any] = {}
-    for code in blocks("writes", "python", shard.url):
-        exec(compile(code, "writes.md", "exec"), names)
-    assert names["written"].status_code == 200 and names["written"].json()["changed"]
-    stale = {**names["headers"], "If-Match": names["read"].headers["ETag"]}
-    assert shard.post("/rules", {"rules": []}, headers=stale).status_code == 412
-    assert shard.post("/rules", {"rules": []}).ok
-
-
-def test_webhooks_are_verified_as_the_recipes_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    (python,), (js,) = blocks("webhooks", "python", HERE), blocks("webhooks", "js", HERE)
-    for code, recipe in ((python, "receive-webhooks.py"), (js, "receive-webhooks.js")):
-        proven = (ROOT / "conf" / "recipes" / recipe).read_text("utf-8")
-        for part in re.split(r"\n{2,3}", code)[1:]:
-            assert part.strip() in proven or part.lstrip().startswith(("import", "const crypto")), part
-    names: dict[str, Any] = {}
-    exec(compile(python, "verify.py", "exec"), names)
-    at, body = str(int(time.time())), b'{"id":"5-1"}'
-    mac = base64.b64encode(hmac.digest(b"secret of sixteen", f"5-1.{at}.".encode() + body, "sha256")).decode()
-    headers = {"webhook-id": "5-1", "webhook-timestamp": at, "webhook-signature": f"v1,AAAA v1,{mac}"}
-    key = names["key_of"]("secret of sixteen")
-    assert names["is_genuine"](key, headers, body)
-    assert not names["is_genuine"](key, headers, body + b" ")
-
-
-@pytest.mark.debian("curl")
-def test_the_other_commands_of_the_guides_run(shard: Server) -> None:
-    make, end = blocks("keys", "sh", shard.url)
-    assert len(walk(shard, make).split()) == 2
-    id_ = next(one["id"] for one in shard.command("keys", "list") if one["name"] == "planner")
-    assert id_ in walk(shard, end.replace("key_4fQ9mZ2xT7bN1cVk", id_))
-    (register,) = blocks("webhooks", "sh", shard.url)
-    assert json.loads(walk(shard, register))["secret"].startswith("whsec_")
-    (token,) = blocks("widget", "sh", shard.url)
-    answer = json.loads(walk(shard, token))
-    (frame,) = blocks("widget", "html", shard.url)
-    assert re.sub(r"\s+", " ", frame.replace("TOKEN", answer["token"])).strip() in walk(
-        shard, "shardapi public-token show"
-    )
-    for name in (guide.name for guide in GUIDES if guide.name != "plugins"):
-        for block in blocks(name, "json", shard.url):
-            json.loads(block)
-
-
-@pytest.mark.debian("node")
-def test_the_status_is_drawn_by_a_script_of_any_site(shard: Server) -> None:
-    (code,) = blocks("widget", "js", shard.url)
-    link = shard.get("/public-token").json()["statusUrl"]
-    shard.post("/operation", {"open": True})
-    said = subprocess.run(
-        ["node", "-e", f"{code}\nlive(process.argv[1]).then(console.log)", link],
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=True,
-    )
-    assert said.stdout.startswith("The operation is ")
-
-
-def test_the_guides_for_powershell_call_what_there_is(app: ShardApp) -> None:
-    paths = {one.path for one in Book(app).operations}
-    for guide in GUIDES:
-        for block in blocks(guide.name, "powershell", HERE):
-            assert all(path in paths for path in re.findall(r"25588(/\S+)", block)), block

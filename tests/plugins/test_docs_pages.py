@@ -128,7 +128,9 @@ def codes_of(described: dict[str, Any], operation: dict[str, Any]) -> set[str]:
     """The codes of a call's errors."""
     components = described["components"]["responses"]
     responses = [
-        components[one["$ref"].removeprefix("#/components/responses/")] for one in operation["responses"].values() if "$ref" in one
+        components[one["$ref"].removeprefix("#/components/responses/")]
+        for one in operation["responses"].values()
+        if "$ref" in one
     ]
     return {code for one in responses for code in one["content"]["application/problem+json"]["examples"]}
 
