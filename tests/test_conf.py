@@ -15,7 +15,7 @@ import msgspec
 import pytest
 import requests
 
-from shardapi import config
+from shardapi import config, server
 from shardapi.config import Config, Rate
 from shardapi.plugins import Plugins
 from shardapi.testing import Server
@@ -162,6 +162,17 @@ def test_gunicorn_started_by_hand_serves_the_shard(tmp_path: Path) -> None:
             process.terminate()
     assert answer.json()["app"] == "shardapi"
     assert process.returncode == 0
+
+
+def test_gunicorn_started_by_hand_has_the_settings_of_serve(tmp_path: Path) -> None:
+    with gunicorn(tmp_path / "data", "--print-config") as process:
+        said, _ = process.communicate(timeout=60)
+    shown = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+    found = {name.strip(): value.strip() for name, value in shown.items()}
+    for name in ("worker_connections", "keepalive", "backlog", "http_parser", "header_map", "workers"):
+        assert found[name] == str(getattr(server, name)), name
+    assert found["worker_class"] == "shardapi.worker.Worker"
+    assert found["forwarder_headers"] == found["forwarded_allow_ips"] == "[]"
 
 
 def test_a_second_worker_is_refused(tmp_path: Path) -> None:

@@ -245,7 +245,7 @@ def test_hup_under_load_fails_no_request(tmp_path: Path, size: str) -> None:
         for thread in threads:
             thread.join()
     assert not failed
-    assert len(done) > 100
+    assert len(done) > 10
 
 
 def test_a_vital_greenlet_that_dies_ends_its_worker(tmp_path: Path) -> None:
