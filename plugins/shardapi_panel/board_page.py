@@ -11,9 +11,11 @@ from shardapi import Shard, clock
 
 from .api import Refusal, api, this_shard
 from .blueprint import panel
+from .navigation import runs
 
 LAST = 120  # numbers of the log that are looked at for the feed of a fresh page
 TOLD = 25
+WORK = ("assignments", "clients", "nets", "operation")  # plugins without which something cannot be done here
 
 
 class Talker(msgspec.Struct):
@@ -67,7 +69,7 @@ def show() -> str:
     newest = shard.events.newest
     now = board()
     now.past = _past(shard, newest)
-    return flask.render_template("panel/board.html", board=now)
+    return flask.render_template("panel/board.html", board=now, on=[one for one in WORK if runs(shard, one)])
 
 
 @panel.get("/board/state", endpoint="board_state")

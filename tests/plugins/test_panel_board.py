@@ -1,18 +1,20 @@
 """The board in a real Chromium: live, worked on by keyboard and by pointer, and true when its stream is cut."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from gateways import Join, served
+from panels import Visitor
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from windows import HOSTILE, end_session, launched, signed_in, window
 
+from shardapi import ShardApp
 from shardapi.testing import Operator, Server
 
-pytestmark = pytest.mark.debian("chromium")
+browsing = pytest.mark.debian("chromium")
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +84,15 @@ def told(operator: Operator, there: int, on: bool = True) -> None:
         pass
 
 
+def test_what_plugins_that_are_off_would_do_is_not_offered(make_app: Callable[..., ShardApp]) -> None:
+    app = make_app(PLUGINS__ENABLED='["clients", "panel", "status"]')
+    page = Visitor(app).sign_in().get("/panel/board").text
+    there = set(re.findall(r'id="([a-z-]+)"(?! hidden)', page))
+    assert "disconnect" in there and not {"net-new", "net-rename", "assign", "unassign"} & there
+    assert "The plugin &#34;roster&#34; is off" in page
+
+
+@browsing
 def test_a_join_a_talk_and_a_leave_appear_on_the_open_board(
     board: Page, shard: Server, join: Join, user: str
 ) -> None:
@@ -103,6 +114,7 @@ def test_a_join_a_talk_and_a_leave_appear_on_the_open_board(
     expect(net(board, "Strike").locator("b")).to_have_text("0")
 
 
+@browsing
 def test_who_talks_as_the_page_is_loaded_is_on_it(page: Page, shard: Server, join: Join, user: str) -> None:
     there = slot(shard, "Strike")
     shard.post("/assignments", {"userId": user, "netId": there})
@@ -115,6 +127,7 @@ def test_who_talks_as_the_page_is_loaded_is_on_it(page: Page, shard: Server, joi
     expect(net(page, "Strike").locator("em")).to_have_text("")
 
 
+@browsing
 def test_an_operator_is_put_on_a_net_and_taken_off_by_keyboard(
     board: Page, shard: Server, join: Join, user: str
 ) -> None:
@@ -135,6 +148,7 @@ def test_an_operator_is_put_on_a_net_and_taken_off_by_keyboard(
     expect(person(board, user).locator("span")).to_have_text("")
 
 
+@browsing
 def test_operators_are_dragged_onto_a_net(board: Page, shard: Server, join: Join) -> None:
     there = slot(shard, "Recon")
     both = [join(f"drag-{number}", f"Drag {number}") for number in (1, 2)]
@@ -147,6 +161,7 @@ def test_operators_are_dragged_onto_a_net(board: Page, shard: Server, join: Join
     expect(net(board, "Recon").locator("b")).to_have_text("2")
 
 
+@browsing
 def test_an_assignment_for_a_while_says_until_when(board: Page, shard: Server, join: Join, user: str) -> None:
     one = join(user, "Ann")
     person(board, user).click()
@@ -163,6 +178,7 @@ def test_an_assignment_for_a_while_says_until_when(board: Page, shard: Server, j
     assert [entry["source"] for entry in entries if entry["userId"] == user] == ["temporary"]
 
 
+@browsing
 def test_a_net_is_made_renamed_archived_and_brought_back(board: Page, shard: Server) -> None:
     board.get_by_role("button", name="New…").click()
     dialog = board.get_by_role("dialog")
@@ -185,6 +201,7 @@ def test_a_net_is_made_renamed_archived_and_brought_back(board: Page, shard: Ser
     expect(net(board, "Tanker")).to_be_visible()
 
 
+@browsing
 def test_a_net_that_is_chosen_shows_who_is_on_it(board: Page, shard: Server, join: Join, user: str) -> None:
     shard.post("/assignments", {"userId": user, "netId": slot(shard, "Strike")})
     join(user, "Ann")
@@ -199,6 +216,7 @@ def test_a_net_that_is_chosen_shows_who_is_on_it(board: Page, shard: Server, joi
     expect(person(board, user)).to_be_hidden()
 
 
+@browsing
 def test_the_operation_is_closed_and_opened(board: Page, shard: Server) -> None:
     switch = board.get_by_role("switch")
     switch.click()
@@ -210,6 +228,7 @@ def test_the_operation_is_closed_and_opened(board: Page, shard: Server) -> None:
     assert shard.get("/status").json()["operationOpen"]
 
 
+@browsing
 def test_an_operator_is_disconnected_with_a_reason(board: Page, join: Join, user: str) -> None:
     one = join(user, "Ann")
     person(board, user).focus()
@@ -220,6 +239,7 @@ def test_an_operator_is_disconnected_with_a_reason(board: Page, join: Join, user
     expect(person(board, user)).to_have_count(0)
 
 
+@browsing
 def test_a_stream_that_is_cut_is_shown_and_heals(page: Page, shard: Server, join: Join, user: str) -> None:
     board = opened(page, shard)
     shard.stop()
@@ -236,6 +256,7 @@ def test_a_stream_that_is_cut_is_shown_and_heals(page: Page, shard: Server, join
     expect(board.locator(f'#nets [data-uid="{there["netUid"]}"]')).to_have_count(0)
 
 
+@browsing
 def test_after_many_changes_at_once_it_is_as_the_shard_is(
     board: Page, shard: Server, join: Join, user: str
 ) -> None:
@@ -260,6 +281,7 @@ def test_after_many_changes_at_once_it_is_as_the_shard_is(
     shard.delete(f"/nets/{slots[2]}")
 
 
+@browsing
 def test_it_can_be_read_without_a_script(browser: Browser, context: BrowserContext, shard: Server) -> None:
     state: Any = context.storage_state()
     plain = browser.new_context(java_script_enabled=False, storage_state=state)
@@ -270,6 +292,7 @@ def test_it_can_be_read_without_a_script(browser: Browser, context: BrowserConte
     plain.close()
 
 
+@browsing
 def test_axe_finds_nothing_on_the_board_nor_in_its_dialogs(
     board: Page, shard: Server, join: Join, user: str
 ) -> None:
@@ -285,6 +308,7 @@ def test_axe_finds_nothing_on_the_board_nor_in_its_dialogs(
         board.keyboard.press("Escape")
 
 
+@browsing
 def test_a_session_that_ends_is_shown_and_goes_on_after_signing_in(
     browser: Browser, shard: Server, join: Join, user: str
 ) -> None:

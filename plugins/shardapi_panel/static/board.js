@@ -129,7 +129,7 @@ function drawPerson(id) {
   if (!row) {
     row = people.adopt(document.importNode(blank.person, true));
     row.dataset.u = id;
-    row.draggable = true;
+    row.draggable = !part("assign").hidden;
     personRows.set(id, row);
     write(row.children[0], one.name);
     place(row, one);
@@ -194,13 +194,16 @@ const chosenNet = () => {
 const chosenPeople = () => [...people.picked].filter((row) => !row.hidden).map((row) => board.people.get(row.dataset.u)).filter(Boolean);
 
 const doing = {
-  make: () => make(say),
-  rename: () => { const net = chosenNet(); if (net && !net.kept) rename(net, say); },
-  archive: () => { const net = chosenNet(); if (net && !net.kept) archive(net, board.counts.get(net.slot) || 0, say); },
+  "net-new": () => make(say),
+  "net-rename": () => { const net = chosenNet(); if (net && !net.kept) rename(net, say); },
+  "net-archive": () => { const net = chosenNet(); if (net && !net.kept) archive(net, board.counts.get(net.slot) || 0, say); },
   assign: () => assign(chosenPeople(), board, say),
   unassign: () => { const those = chosenPeople(); if (those.length) unassign(those, board, say, only); },
   disconnect: () => { const those = chosenPeople(); if (those.length) disconnect(those, say); },
 };
+
+// A button that is not there is of a plugin that is off.
+const keys = (given) => Object.fromEntries(Object.entries(given).filter(([, id]) => !part(id).hidden).map(([key, id]) => [key, doing[id]]));
 
 const nets = new Listbox(netList, {
   chosen() {
@@ -209,14 +212,14 @@ const nets = new Listbox(netList, {
     show(net ? net.slot : null);
     sift();
   },
-  keys: { n: doing.make, r: doing.rename, F2: doing.rename, Delete: doing.archive },
+  keys: keys({ n: "net-new", r: "net-rename", F2: "net-rename", Delete: "net-archive" }),
 });
 const people = new Listbox(peopleList, {
   many: true,
   chosen(rows) {
     part("unassign").disabled = part("disconnect").disabled = !rows.size;
   },
-  keys: { a: doing.assign, Enter: doing.assign, u: doing.unassign, d: doing.disconnect, Delete: doing.unassign },
+  keys: keys({ a: "assign", Enter: "assign", u: "unassign", d: "disconnect", Delete: "unassign" }),
 });
 
 draggable({
@@ -242,7 +245,7 @@ function begin() {
   ready = true;
   for (const slot of netRows.keys()) drawNet(slot);
   for (const [id, row] of personRows) {
-    row.draggable = true;
+    row.draggable = !part("assign").hidden;
     drawPerson(id);
   }
   feed.past(JSON.parse(part("past").textContent));
@@ -264,10 +267,7 @@ function begin() {
 
 wall.addEventListener("change", () => { for (const slot of netRows.keys()) drawNet(slot); });
 part("operation").addEventListener("click", () => operate(board, say));
-part("net-new").addEventListener("click", doing.make);
-part("net-rename").addEventListener("click", doing.rename);
-part("net-archive").addEventListener("click", doing.archive);
-for (const name of ["assign", "unassign", "disconnect"]) part(name).addEventListener("click", doing[name]);
+for (const [id, act] of Object.entries(doing)) part(id).addEventListener("click", act);
 part("find").addEventListener("input", sift);
 part("find").addEventListener("keydown", (event) => { if (event.key === "ArrowDown") { people.seen()[0]?.focus(); event.preventDefault(); } });
 part("only").addEventListener("click", () => nets.set([]));
