@@ -4,9 +4,11 @@ import flask
 
 from .api import api, this_shard
 from .blueprint import panel
+from .needs import needs
 
 
 @panel.get("/acars", endpoint="acars")
+@needs("acars", "status")
 def show() -> str:
     """The page."""
     status = api().get("/status")

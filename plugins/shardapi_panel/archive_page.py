@@ -6,11 +6,13 @@ import flask
 
 from .api import Refusal, api
 from .blueprint import panel
+from .needs import needs
 
 AT_ONCE = 25
 
 
 @panel.get("/archive", endpoint="archive")
+@needs("archive", "status")
 def show() -> str:
     """The page; what is looked for is in its address, so that it can be kept and passed on."""
     asked = flask.request.args

@@ -12,6 +12,7 @@ from shardapi import Shard, clock
 from .api import Refusal, api, this_shard
 from .blueprint import panel
 from .navigation import runs
+from .needs import needs
 
 LAST = 120  # numbers of the log that are looked at for the feed of a fresh page
 TOLD = 25
@@ -63,6 +64,7 @@ class Board(msgspec.Struct):
 
 
 @panel.get("/board", endpoint="board")
+@needs("status")
 def show() -> str:
     """The page, with the events before it."""
     shard = this_shard()

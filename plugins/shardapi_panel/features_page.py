@@ -4,9 +4,11 @@ import flask
 
 from .api import api
 from .blueprint import panel
+from .needs import needs
 
 
 @panel.get("/features", endpoint="features")
+@needs("features", "status")
 def show() -> str:
     """The page; the version is read first, as for the rules."""
     status = api().get("/status")

@@ -6,9 +6,11 @@ import flask
 
 from .api import api
 from .blueprint import panel
+from .needs import needs
 
 
 @panel.get("/presets", endpoint="presets")
+@needs("presets")
 def show() -> str:
     """The page."""
     found = api().get("/presets")

@@ -6,9 +6,11 @@ import flask
 
 from .api import Refusal, api
 from .blueprint import panel
+from .needs import needs
 
 
 @panel.get("/rules", endpoint="rules")
+@needs("rules", "status")
 def show() -> str:
     """The page; the version is read before the rules, so that a save rests on nothing newer than what is shown."""
     status = api().get("/status")

@@ -1,16 +1,18 @@
 """The panel's pages that work on the board, in a real Chromium: presets, rules, ACARS, archive, features."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from gateways import Join, served
+from panels import Visitor
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from windows import HOSTILE, end_session, launched, signed_in, window
 
+from shardapi import ShardApp
 from shardapi.testing import Server
 
-pytestmark = pytest.mark.debian("chromium")
+browsing = pytest.mark.debian("chromium")
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,16 @@ def uid(shard: Server, name: str) -> str:
     return found
 
 
+@pytest.mark.parametrize("name", ["board", "presets", "rules", "acars", "archive", "features"])
+def test_a_page_whose_plugins_are_off_says_which_to_enable(
+    make_app: Callable[..., ShardApp], name: str
+) -> None:
+    answer = Visitor(make_app(PLUGINS__ENABLED='["panel"]')).sign_in().get(f"/panel/{name}")
+    assert answer.status_code == 404
+    assert f"off: {'status' if name == 'board' else name}" in answer.text
+
+
+@browsing
 def test_the_board_is_saved_as_a_preset_previewed_and_applied(page: Page, shard: Server) -> None:
     seat = {"userId": "preset-1", "netUid": uid(shard, "Strike")}
     shard.post("/assignments", seat)
@@ -87,6 +99,7 @@ def test_the_board_is_saved_as_a_preset_previewed_and_applied(page: Page, shard:
     assert shard.get("/presets").json()["presets"] == []
 
 
+@browsing
 def test_an_alert_is_previewed_then_sent_to_operators(
     page: Page, shard: Server, join: Join, user: str
 ) -> None:
@@ -111,6 +124,7 @@ def test_an_alert_is_previewed_then_sent_to_operators(
     expect(text).to_have_value("")
 
 
+@browsing
 def test_rules_are_saved_and_move_who_is_connected(page: Page, shard: Server, join: Join, user: str) -> None:
     one = join(user, "Ann", ["pilots"])
     opened(page, shard, "rules")
@@ -126,6 +140,7 @@ def test_rules_are_saved_and_move_who_is_connected(page: Page, shard: Server, jo
     shard.post("/rules", {"rules": []})
 
 
+@browsing
 def test_rules_that_someone_else_has_changed_are_not_overwritten_unseen(page: Page, shard: Server) -> None:
     opened(page, shard, "rules")
     shard.post("/operation", {"open": True})  # the version moves on, and with it no rule
@@ -149,6 +164,7 @@ def test_rules_that_someone_else_has_changed_are_not_overwritten_unseen(page: Pa
     shard.post("/rules", {"rules": []})
 
 
+@browsing
 def test_features_are_switched_and_who_changed_another_loses_nothing(page: Page, shard: Server) -> None:
     opened(page, shard, "features")
     shard.post("/features", {"features": {"readyCheckEnabled": False}})
@@ -168,6 +184,7 @@ def test_features_are_switched_and_who_changed_another_loses_nothing(page: Page,
     )
 
 
+@browsing
 def test_the_public_net_is_shown_hidden_and_reset(page: Page, shard: Server) -> None:
     public = opened(page, shard, "features").locator("#public")
     public.get_by_label("Name").fill("Rally")
@@ -183,6 +200,7 @@ def test_the_public_net_is_shown_hidden_and_reset(page: Page, shard: Server) -> 
     expect(public.get_by_label("Name")).not_to_have_value("Rally")
 
 
+@browsing
 def test_the_archive_is_searched_changed_and_restored(page: Page, shard: Server) -> None:
     for name, tags in (("Old wing", ["air", "escort"]), ("Old ground", ["ground"])):
         shard.post("/archive", {"name": name, "tags": tags, "notes": HOSTILE})
@@ -213,6 +231,7 @@ def test_the_archive_is_searched_changed_and_restored(page: Page, shard: Server)
     expect(rows).to_have_count(0)
 
 
+@browsing
 def test_an_entry_that_someone_else_has_changed_is_not_overwritten_unseen(page: Page, shard: Server) -> None:
     entry = shard.post("/archive", {"name": "Twice"}).json()["entry"]
     opened(page, shard, "archive?q=twice")
@@ -228,6 +247,7 @@ def test_an_entry_that_someone_else_has_changed_is_not_overwritten_unseen(page: 
     assert shard.get(f"/archive/{entry['uid']}").json()["entry"]["notes"] == "Mine"
 
 
+@browsing
 def test_a_session_that_ends_as_one_writes_loses_nothing(browser: Browser, shard: Server, join: Join) -> None:
     with signed_in(browser, shard) as own, window(own) as page:
         opened(page, shard, "acars")
