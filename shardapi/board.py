@@ -1,6 +1,7 @@
 """What a worker tells the master over memory that both have: how far it has come, and why it cannot begin."""
 
 import mmap
+import os
 
 BOOTING, BOOTED, SERVING, REFUSED = range(4)
 SIZE = 4096
@@ -11,6 +12,20 @@ class Board:
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, SIZE)
+        self.stack: int | None = None  # where the worker's last stack goes; None is standard error
+
+    def keep_stack(self) -> None:
+        """Have the stack of a worker that is ended kept here, for a log that is not made of such lines."""
+        self.stack = os.memfd_create("stack")
+
+    def last_stack(self) -> str:
+        """What was kept, once the worker is no more; "" if nothing was."""
+        if self.stack is None:
+            return ""
+        fd, self.stack = self.stack, None
+        with os.fdopen(fd, "rb") as file:
+            file.seek(0)
+            return file.read().decode("utf-8", "replace")
 
     @property
     def state(self) -> int:

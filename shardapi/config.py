@@ -53,6 +53,8 @@ class ServerSettings(_Table, frozen=True):
     trusted_proxies: tuple[str, ...] = ()
     workers: Annotated[int, msgspec.Meta(ge=1, le=1)] = 1
     watchdog_seconds: Annotated[int, msgspec.Meta(ge=2)] = 30
+    access_log: bool = True
+    log_format: Literal["auto", "json", "text"] = "auto"
 
 
 class LimitSettings(_Table, frozen=True):

@@ -34,7 +34,9 @@ from .errors import (
     Problem,
 )
 from .limits import subnet
+from .logs import current as current_log
 from .problems import summary
+from .requestlog import RequestLog
 from .routes import Answer, Call, Route
 from .writes import Rendered, Write
 
@@ -67,6 +69,8 @@ class Dispatcher:
         self._plain = _without_parameters(self.routes.values())
         self._hosts = own_hosts(self.shard.config.server.public_url)
         self._proxies = [ip_network(one, strict=False) for one in self.shard.config.server.trusted_proxies]
+        log = current_log()
+        self._requests = RequestLog(log) if log is not None and self.shard.config.server.access_log else None
 
     def __call__(self, environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
         call = Call(self.shard, environ)
@@ -76,6 +80,8 @@ class Dispatcher:
             return probe.answer(call, nonce, self._client_address(environ), start_response)
         answered = self.answer(call, self._admit)
         if answered is None:
+            if self._requests is not None:
+                start_response = self._requests.watch(call, time.perf_counter(), start_response)
             return flask.Flask.wsgi_app(self.app, environ, start_response)
         response, status, headers, body = answered
         if response is not None:
@@ -101,6 +107,11 @@ class Dispatcher:
             code = problem.kind.code
             answer = self._render_problem(call, problem)
         self._account(call, answer[1], code, began)
+        if self._requests is not None:
+            if answer[0] is not None and getattr(answer[0], "outlives", False):
+                self._requests.hold(call, answer[1], began)
+            else:
+                self._requests.note(call, answer[1], code, began)
         return answer
 
     def _hand_over(self, call: Call) -> None:
@@ -152,7 +163,7 @@ class Dispatcher:
             ) from None
         if here and call.path_args:  # a path that is declared as it stands is no value of another's parameter
             raise _not_allowed(method, here)
-        call.route = self.routes.get(rule.endpoint)
+        call.route, call.rule = self.routes.get(rule.endpoint), rule.rule
         return call.route
 
     def _admit(self, call: Call, route: Route) -> None:
@@ -229,6 +240,7 @@ class Dispatcher:
             "plugin %s: %s %s failed: %s (request %s)",
             *(plugin, call.environ["REQUEST_METHOD"], call.path, summary(error), call.request_id),
             exc_info=error if problem.due() else None,
+            extra={"request_id": call.request_id},
         )
 
     def _render_problem(self, call: Call, error: ApiError) -> tuple[None, int, Headers, bytes]:

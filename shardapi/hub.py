@@ -6,7 +6,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import gevent
 import gevent.event
@@ -18,6 +18,9 @@ from .history import History, Log
 from .ring import NOTICE, Ring
 from .stream import ALL, Channel, Filter, Frames, Stream
 from .worker import vital
+
+if TYPE_CHECKING:
+    from .requestlog import Line
 
 FLUSH = 500  # events that go out at once at most
 STEP = 65_536  # bytes for a lagging stream before it is another's turn
@@ -75,20 +78,31 @@ class Hub:
         self.publish([Logged(last, NOTICE, "", block)])
 
     def subscribe(
-        self, sock: Any, key_id: str, cursor: int | None, filter: Filter = ALL, head: bytes = b""
+        self,
+        sock: Any,
+        key_id: str,
+        cursor: int | None,
+        filter: Filter = ALL,
+        head: bytes = b"",
+        line: "Line | None" = None,
     ) -> None:
-        """Take over a socket: `head`, then every event after the cursor (None: from now on)."""
+        """Take over a socket: `head`, then every event after the cursor (None: from now on).
+
+        `line` is its request's in the log, to be written when it ends.
+        """
         taken = _socket.socket(sock.family, sock.type, sock.proto, sock.detach())
         taken.setblocking(False)
         if self._shut:
             with suppress(OSError):
                 taken.send(head)  # a browser comes back after a stream that ended, not after a refusal
             taken.close()
+            if line is not None:
+                line.end("closed")
             return
         self._start()
         channel = self._channels.setdefault(filter, Channel(filter))
         channel.members += 1
-        stream = Stream(taken, key_id, channel)
+        stream = Stream(taken, key_id, channel, line)
         stream.rest = memoryview(head) if head else None
         stream.cursor, stream.place = cursor, self._ring.end
         self._streams[stream.fd] = stream
@@ -97,10 +111,12 @@ class Hub:
         self._epoll.register(stream.fd, GONE | OUT)
         self._advance(stream)
 
-    def frames(self, key_id: str, cursor: int | None, filter: Filter = ALL) -> "Frames":
+    def frames(
+        self, key_id: str, cursor: int | None, filter: Filter = ALL, line: "Line | None" = None
+    ) -> "Frames":
         """The same stream as an iterable, for a server that gives no socket away."""
         ours, theirs = gevent.socket.socketpair()
-        self.subscribe(theirs, key_id, cursor, filter)
+        self.subscribe(theirs, key_id, cursor, filter, line=line)
         return Frames(ours)
 
     def open_streams(self, key_id: str) -> int:
@@ -284,7 +300,8 @@ class Hub:
             stream.sock.shutdown(_socket.SHUT_RDWR)
         stream.sock.close()
         self.closed[why] += 1
-        log.info("stream closed key=%s why=%s seconds=%.0f", stream.key, why, time.monotonic() - stream.born)
+        if stream.line is not None:
+            stream.line.end(why)
 
 
 def sliced(items: Iterable[Item]) -> Iterator[Item]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .worker import Worker
 
 LOOK_SECONDS = 0.02
+BEGIN_SECONDS = 120.0  # a new worker may have a store to migrate
+ENDING = frozenset((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
 FRESH_SECONDS = 5.0  # a worker's loop tells each second that it turns
 
 
@@ -35,7 +37,9 @@ class Master:
             self._ready = True
             self.notifier.tell("READY=1")
         # Until a worker has begun, its file has the time of day, which is later than any of this clock.
-        if any(time.monotonic() - worker.tmp.last_update() < FRESH_SECONDS for worker in workers):
+        if self._ready and any(
+            time.monotonic() - worker.tmp.last_update() < FRESH_SECONDS for worker in workers
+        ):
             self.notifier.feed()
 
     def reload(self) -> None:
@@ -83,19 +87,31 @@ class Master:
         finally:
             arbiter.app.on_trial = False
         worker: Worker = arbiter.WORKERS[pid]
-        deadline = time.monotonic() + arbiter.timeout
+        deadline = time.monotonic() + BEGIN_SECONDS
         while worker.board.state < BOOTED or worker.board.reason:
             if os.waitpid(pid, os.WNOHANG)[0]:
                 self._forget(pid)
                 return worker.board.reason or "the new worker ended as it began"
-            if time.monotonic() > deadline and worker.board.state == BOOTING:
+            ending = self._told_to_end()
+            if ending or (time.monotonic() > deadline and worker.board.state == BOOTING):
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
                 self._forget(pid)
-                return f"the new worker had not begun after {arbiter.timeout} s"
+                return (
+                    "it is to end" if ending else f"the new worker had not begun after {BEGIN_SECONDS:.0f} s"
+                )
             self.look()
             time.sleep(LOOK_SECONDS)
         return ""
+
+    def _told_to_end(self) -> bool:
+        """Whether a signal waits that ends the server; what waits is left in its queue."""
+        queue, waiting = self.arbiter.SIG_QUEUE, []
+        while not queue.empty():
+            waiting.append(queue.get_nowait())
+        for signum in waiting:
+            queue.put_nowait(signum)
+        return not ENDING.isdisjoint(waiting)
 
     def _forget(self, pid: int) -> None:
         worker = self.arbiter.WORKERS.pop(pid)

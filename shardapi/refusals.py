@@ -20,7 +20,8 @@ from .errors import (
     Problem,
 )
 from .places import Crowded, Full
-from .worker import SECRET, date
+from .redaction import redacted
+from .worker import date
 
 MOST_QUOTED = 200
 RETRY_AFTER = 5  # seconds, for those who found no place
@@ -38,6 +39,7 @@ def answer(error: BaseException, address: str) -> bytes:
         "refused %s: %s: %s (request %s)",
         *(address or "a unix socket", kind.code, _text(error), request_id),
         exc_info=error if kind is INTERNAL else None,
+        extra={"request_id": request_id},
     )
     document = Problem(
         ok=False,
@@ -92,4 +94,4 @@ def of(error: BaseException) -> ApiError:
 
 
 def _text(error: BaseException) -> str:
-    return SECRET.sub(r"\1[redacted]", str(error))[:MOST_QUOTED]
+    return redacted(str(error))[:MOST_QUOTED]

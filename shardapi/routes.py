@@ -70,6 +70,7 @@ class Call:
         "data",
         "write",
         "path",
+        "rule",
     )
 
     def __init__(self, shard: Any, environ: dict[str, Any]) -> None:
@@ -77,7 +78,7 @@ class Call:
         self.route: Route | None = None
         self.path_args: Mapping[str, Any] = {}
         self.key: Key | None = None
-        self.request_id = self.address = ""
+        self.request_id = self.address = self.rule = ""
         self.headers: tuple[tuple[str, str], ...] = ()
         self.data = b""
         self.write: Any = None

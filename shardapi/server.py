@@ -18,6 +18,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.errors import AppImportError
 
 from shardapi import config as settings
+from shardapi import logs
 from shardapi.master import Master
 from shardapi.systemd import Notifier
 
@@ -29,6 +30,13 @@ try:
     _config = settings.load()
 except settings.ConfigError as error:
     sys.exit(f"Error: {error}")
+
+
+class ShardLog(logs.GunicornLog):
+    """gunicorn's log in the form of the settings."""
+
+    form = _config.server.log_format
+
 
 bind = _config.server.bind
 worker_class = "shardapi.worker.Worker"
@@ -51,6 +59,7 @@ limit_request_line = 4094
 limit_request_fields = 64
 limit_request_field_size = 8190
 proc_name = "shardapi"
+logger_class = ShardLog
 errorlog = "-"
 loglevel = "warning"
 
@@ -118,6 +127,15 @@ def when_ready(server: Any) -> None:
 def pre_fork(server: Any, worker: Any) -> None:
     """Keep the collector from touching what the worker shares with the master."""
     gc.freeze()
+    log = logs.current()
+    if log is not None and log.json:
+        worker.board.keep_stack()
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Tell where a worker stood that had to be ended."""
+    if stack := worker.board.last_stack():
+        server.log.error("a worker was ended while it did this: %s", stack)
 
 
 def application() -> "ShardApp":
@@ -128,7 +146,9 @@ def application() -> "ShardApp":
     from shardapi.cli.options import foreseen
 
     try:
-        return create_app()
+        config = settings.load()
+        logs.begin(config.server.log_format)
+        return create_app(config)
     except foreseen() as error:
         raise AppImportError(f"Error: {error}") from error
     finally:
@@ -139,16 +159,14 @@ def application() -> "ShardApp":
 def post_worker_init(worker: Any) -> None:
     """Say once where the shard listens; without any key, make the first on a terminal, elsewhere say how."""
     shard: Shard = worker.wsgi.shard
+    if log := logs.current():
+        log.sink.work_in_background()
     if worker.age == 1:
-        print(f"shardapi listens on {' and '.join(_addresses)}", file=sys.stderr, flush=True)
+        _say(f"shardapi listens on {' and '.join(_addresses)}")
     if shard.keys.all():
         return
     if not sys.stdout.isatty():
-        print(
-            f"There is no key yet. Make one: {first_key_command(shard.config.folder)}",
-            file=sys.stderr,
-            flush=True,
-        )
+        _say(f"There is no key yet. Make one: {first_key_command(shard.config.folder)}")
         return
     _, secret = shard.keys.create("owner", shard.plugins.all_scopes)
     print(
@@ -156,6 +174,14 @@ def post_worker_init(worker: Any) -> None:
         f'  curl -H "Authorization: Bearer {secret}" {shard.base_url}/api/v1/status\n',
         flush=True,
     )
+
+
+def _say(text: str) -> None:
+    log = logs.current()
+    if log is not None and log.json:
+        log.say("info", "shardapi", text)
+    else:
+        print(text, file=sys.stderr, flush=True)
 
 
 def first_key_command(folder: Path) -> str:
@@ -172,6 +198,8 @@ def worker_exit(server: Any, worker: Any) -> None:
     app = getattr(worker, "wsgi", None)
     if app is not None:
         app.shard.close()
+    if log := logs.current():
+        log.sink.flush()
 
 
 class Service(BaseApplication):  # type: ignore[misc]

@@ -5,13 +5,16 @@ import functools
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import gevent.socket
 
 from .eventlog import Logged
 from .events import matches
 from .ring import NOTICE
+
+if TYPE_CHECKING:
+    from .requestlog import Line
 
 _named = functools.lru_cache(maxsize=4096)(matches)
 
@@ -52,15 +55,17 @@ class Channel:
 class Stream:
     """One stream: a live one had all that was flushed; the rest is where one stands that is not live."""
 
-    __slots__ = ("sock", "fd", "key", "channel", "rest", "cursor", "place", "stalled", "born")
+    __slots__ = ("sock", "fd", "key", "channel", "rest", "cursor", "place", "stalled", "line")
 
-    def __init__(self, sock: _socket.socket, key: str, channel: Channel) -> None:
+    def __init__(
+        self, sock: _socket.socket, key: str, channel: Channel, line: "Line | None" = None
+    ) -> None:
         self.sock, self.fd, self.key, self.channel = sock, sock.fileno(), key, channel
         self.rest: memoryview | None = None  # to be sent before anything else
         self.cursor: int | None = None  # while it reads history: the number it goes on after
         self.place = 0  # else: its next event in the ring
         self.stalled = False  # whether its socket took nothing since the last heartbeat
-        self.born = time.monotonic()
+        self.line = line
 
 
 class Frames:

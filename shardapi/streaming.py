@@ -9,6 +9,7 @@ import flask
 from werkzeug.wsgi import ClosingIterator
 
 from .hub import Filter, Hub
+from .requestlog import LINE
 from .worker import Taken, date, take, takeable
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class StreamResponse(flask.Response):
     """`opening`, then events for `who`: the hub takes the socket, or where there is none, yields the bytes."""
 
     automatically_set_content_length = False
+    outlives = True
 
     def __init__(self, hub: Hub, who: str, cursor: int | None, wanted: Filter, opening: bytes) -> None:
         super().__init__(
@@ -37,14 +39,17 @@ class StreamResponse(flask.Response):
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         headers = self.get_wsgi_headers(environ).to_wsgi_list()
         start_response(self.status, headers)  # where the socket is taken, for the access log alone
+        line = environ.pop(LINE, None)
         if environ["REQUEST_METHOD"] == "HEAD":
+            if line is not None:
+                line.end()
             return []
         if not takeable(environ):
-            frames = self.hub.frames(self.who, self.cursor, self.wanted)
+            frames = self.hub.frames(self.who, self.cursor, self.wanted, line)
             return ClosingIterator(chain((self.opening,), frames), frames.close)
         fields = [
             f"{name}: {value}\r\n" for name, value in (("Date", date()), ("Connection", "close"), *headers)
         ]
         head = f"HTTP/1.1 {self.status}\r\n{''.join(fields)}\r\n".encode("latin-1")
-        self.hub.subscribe(take(environ), self.who, self.cursor, self.wanted, head + self.opening)
+        self.hub.subscribe(take(environ), self.who, self.cursor, self.wanted, head + self.opening, line)
         return Taken()

@@ -42,7 +42,8 @@ class Server:
         self, data_dir: Path, env: dict[str, str] | None = None, arguments: Sequence[str] = (), bind: str = ""
     ) -> None:
         self.data_dir, self.arguments = data_dir, list(arguments)
-        self.env = {**os.environ, "SHARDAPI_SERVER__BIND": bind or "127.0.0.1:0", **(env or {})}
+        quiet = {"SHARDAPI_SERVER__BIND": bind or "127.0.0.1:0", "SHARDAPI_SERVER__ACCESS_LOG": "false"}
+        self.env = {**os.environ, **quiet, **(env or {})}
         self.log: list[str] = []
         self.url = ""
         self._process: subprocess.Popen[str] | None = None
@@ -74,7 +75,7 @@ class Server:
         with process.stdout as lines:
             for line in lines:
                 self.log.append(line.rstrip("\n"))
-                found = re.search(r"listens on (http://\S+)", line)
+                found = re.search(r"listens on (http://[^\s\"]+)", line)
                 if found:
                     self.url = found[1]
                     listening.set()

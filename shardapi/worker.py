@@ -4,7 +4,6 @@ import errno
 import faulthandler
 import logging
 import os
-import re
 import signal
 import socket
 import ssl
@@ -28,9 +27,8 @@ from gunicorn.workers.ggevent import GeventWorker
 from .answers import Answer as Answer
 from .answers import date as date
 from .board import BOOTED, SERVING, Board
+from .redaction import redacted
 
-# What must not be read in a log: a token in a query, a credential in a header that is quoted.
-SECRET = re.compile(r"(\btoken=|\bbearer[\s,]+)[^\s&,'\"]+", re.IGNORECASE)
 LAST_CALL = 2.0  # seconds a kept-alive connection may still send a request after TERM or HUP
 LATE = 0.25  # seconds that an idle connection may be closed late
 SEND_SECONDS = 60.0  # for one answer: a client that reads byte by byte would hold its place for days
@@ -74,9 +72,9 @@ class Discreet(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Write the record anew."""
-        record.msg, record.args = SECRET.sub(r"\1[redacted]", record.getMessage()), ()
+        record.msg, record.args = redacted(record.getMessage()), ()
         if record.exc_info and record.exc_info[0] is not None:
-            record.exc_text = SECRET.sub(r"\1[redacted]", self._format(record.exc_info))
+            record.exc_text = redacted(self._format(record.exc_info))
         return True
 
 
@@ -102,7 +100,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
     def init_signals(self) -> None:
         """What signals do; where the master has to end this worker, its stack is told even from within C."""
         super().init_signals()
-        faulthandler.enable(all_threads=False)  # which hands ABRT on to what was set before
+        stack = sys.stderr if self.board.stack is None else self.board.stack
+        faulthandler.enable(stack, all_threads=False)  # which hands ABRT on to what was set before
 
     def load_wsgi(self) -> None:
         """Load the application and tell it that its worker is ready to run it."""

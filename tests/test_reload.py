@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import IO
 from urllib.parse import urlsplit
 
 import pytest
-from served import eventually
+from askers import Crowd
 
 from shardapi import config
 from shardapi.board import BOOTING, REFUSED, Board
@@ -30,48 +29,6 @@ os.execv(sys.executable, [sys.executable, "-m", "shardapi", "serve"])
 """
 
 
-class Crowd:
-    """Clients that ask without a pause, each on a connection that it keeps while it may."""
-
-    def __init__(self, url: str, clients: int = 4) -> None:
-        self.netloc = urlsplit(url).netloc
-        self.failed: list[BaseException] = []
-        self.done = 0
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
-
-    def __enter__(self) -> "Crowd":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self) -> None:
-        connection = http.client.HTTPConnection(self.netloc, timeout=20)
-        try:
-            while not self._stop.is_set():
-                connection.request("GET", "/health")
-                answer = connection.getresponse()
-                answer.read()
-                assert answer.status == 200
-                self.done += 1
-                self._stop.wait(0.002)
-        except BaseException as error:
-            self.failed.append(error)
-        finally:
-            connection.close()
-
-    def goes_on(self, calls: int = 30) -> None:
-        """Wait until so many more were answered."""
-        wanted = self.done + calls
-        eventually(lambda: self.failed or self.done >= wanted)
-        assert not self.failed
-
-
 @pytest.fixture
 def settings(tmp_path: Path) -> Path:
     """A settings file to be changed."""
@@ -84,7 +41,11 @@ def settings(tmp_path: Path) -> Path:
 def server(start_shard: Callable[..., Server], settings: Path, tmp_path: Path) -> Server:
     """A shard that reads the file, and that is quick to find out that its worker hangs."""
     (tmp_path / "plugins").mkdir()
-    env = {"SHARDAPI_SERVER__WATCHDOG_SECONDS": "2", "SHARDAPI_PLUGINS__DIR": str(tmp_path / "plugins")}
+    env = {
+        "SHARDAPI_SERVER__WATCHDOG_SECONDS": "2",
+        "SHARDAPI_PLUGINS__DIR": str(tmp_path / "plugins"),
+        "SHARDAPI_LIMITS__DEFAULT": "1000000/minute",
+    }
     return start_shard(env=env, arguments=["--config", str(settings)])
 
 
@@ -137,6 +98,18 @@ def test_hup_with_settings_that_cannot_be_used_changes_nothing(
         server.wait(lambda: server.worker_pid not in (0, worker), "another worker")
         crowd.goes_on()
     assert len(server.log) == told + len(lines(server, "listens on")) + len(lines(server, "There is no key"))
+
+
+def test_a_reload_that_hangs_keeps_nobody_from_ending_it(server: Server, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    (tmp_path / "plugins" / "slow.py").write_text(
+        f"open({str(begun)!r}, 'w')\nimport time\ntime.sleep(300)\n"
+    )
+    hup(server)
+    server.wait(begun.exists, "the new worker to begin")
+    assert server.get("/health").status_code == 200
+    assert server.stop() == 0
+    assert lines(server, "reload refused")
 
 
 def test_a_killed_worker_has_a_successor(server: Server) -> None:

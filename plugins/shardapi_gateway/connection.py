@@ -72,6 +72,7 @@ class WebSocket:
 
     def __init__(self, protocol: ServerProtocol, heartbeat: float = HEARTBEAT_SECONDS) -> None:
         self.reason = ""
+        self.line: Any = None  # its request's in the log, to be written when it ends
         self.heartbeat = heartbeat
         self._protocol = protocol
         self._sock: Any = None
@@ -270,6 +271,8 @@ class WebSocket:
         self._timer.close()
         self._timer = gevent.get_hub().loop.timer(CLOSE_SECONDS)
         self._timer.start(self.abort, reason)
+        if self.line is not None:
+            self.line.end(reason)
         gevent.spawn(self.ended, reason)  # not here: the caller may be walking over its connections
 
 

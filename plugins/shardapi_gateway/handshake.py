@@ -104,6 +104,8 @@ def _without_default_port(authority: str, scheme: str) -> str:
 class Upgrade(flask.Response):
     """The answer that gives the connection away."""
 
+    outlives = True
+
     def __init__(self, socket: WebSocket, reply: Response) -> None:
         super().__init__(status=101)
         self.headers.clear()
@@ -114,5 +116,6 @@ class Upgrade(flask.Response):
         for name, value in self.headers.items():
             self.reply.headers[name] = value
         start_response("101 Switching Protocols", [])
+        self.socket.line = environ.pop("shardapi.line", None)
         self.socket.start(take(environ), self.reply.serialize())
         return Taken()

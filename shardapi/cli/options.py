@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
@@ -60,13 +60,28 @@ def with_config(command: Callable[..., Any]) -> Callable[..., Any]:
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 
+class Refused(click.ClickException):
+    """Raised for what the owner can mend; in systemd's journal it is an entry as the server's are."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Tell it."""
+        from ..logs import Log, in_journal
+        from ..sink import Sink
+
+        if not in_journal(2):
+            return super().show(file)
+        log = Log(Sink(2))
+        log.form("auto")
+        log.say("error", "shardapi", self.format_message())
+
+
 @contextmanager
 def one_line(errors: Callable[[], tuple[type[Exception], ...]] = lambda: (ConfigError,)) -> Iterator[None]:
     """Tell a foreseen error in one line, with exit status 1."""
     try:
         yield
     except errors() as error:
-        raise click.ClickException(" ".join(str(error).split())) from None
+        raise Refused(" ".join(str(error).split())) from None
 
 
 def foreseen() -> tuple[type[Exception], ...]:

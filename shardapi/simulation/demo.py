@@ -81,6 +81,7 @@ def _environ(folder: Path, bind: str) -> dict[str, str]:
     """The server's environment: none of the settings of a shard that is meant for real."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(config.ENV_PREFIX)}
     environ["SHARDAPI_DATA_DIR"], environ["SHARDAPI_SERVER__BIND"] = str(folder), bind
+    environ["SHARDAPI_SERVER__ACCESS_LOG"] = "false"
     if not (folder / STORE).exists():
         environ["SHARDAPI_GUILD__NAME"] = GUILD
     return environ
