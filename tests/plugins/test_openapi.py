@@ -228,3 +228,19 @@ def test_public_calls_need_no_key_and_mind_no_wrong_one(app: ShardApp) -> None:
     for path in (f"{API}/openapi.json", "/health", "/ready"):
         for secret in ("", "scok_wrong"):
             assert client_with(app, secret).get(path).status_code == 200
+
+
+def test_every_event_has_an_example_that_its_schema_allows(
+    document: dict[str, Any], conform: Conform
+) -> None:
+    mapping = document["components"]["schemas"]["Event"]["discriminator"]["mapping"]
+    for name, reference in mapping.items():
+        (example,) = document["components"]["schemas"][reference.rpartition("/")[2]]["examples"]
+        conform({"$ref": reference}, example)
+        assert example["type"] == name and example["data"]
+    assert not operation_closed(document)["open"]
+
+
+def operation_closed(document: dict[str, Any]) -> Any:
+    """What the example of that event says."""
+    return document["components"]["schemas"]["OperationClosedEvent"]["examples"][0]["data"]
