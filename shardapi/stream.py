@@ -57,9 +57,7 @@ class Stream:
 
     __slots__ = ("sock", "fd", "key", "channel", "rest", "cursor", "place", "stalled", "line")
 
-    def __init__(
-        self, sock: _socket.socket, key: str, channel: Channel, line: "Line | None" = None
-    ) -> None:
+    def __init__(self, sock: _socket.socket, key: str, channel: Channel, line: "Line | None" = None) -> None:
         self.sock, self.fd, self.key, self.channel = sock, sock.fileno(), key, channel
         self.rest: memoryview | None = None  # to be sent before anything else
         self.cursor: int | None = None  # while it reads history: the number it goes on after
