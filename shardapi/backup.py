@@ -11,7 +11,6 @@ A backup is a ZIP file that anybody can look into:
 It is a secret: who has it can sign tokens for the shard.
 """
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -31,7 +30,7 @@ from . import clock, snapshot
 from .config import Config, ConfigError
 from .folder import STORE
 from .snapshot import BackupError, Facts
-from .store import FAILURES, FULL, results
+from .store import FAILURES
 
 FORMAT = 1
 MANIFEST, SECRET, SETTINGS = "backup.json", "signing.secret", "settings.toml"
@@ -88,8 +87,7 @@ def make(settings: Config, target: Path, compressed: bool = True, read_from: str
     except OSError as error:
         raise BackupError(f"{error.filename or target}: {error.strerror}; no backup was made") from error
     except FAILURES as error:
-        why = os.strerror(errno.ENOSPC) if FULL in results(error) else str(error)
-        raise BackupError(f"{target}: {why}; no backup was made") from error
+        raise BackupError(f"{target}: {error}; no backup was made") from error
     return Made(target, target.stat().st_size, round((time.perf_counter() - began) * 1000), manifest)
 
 
