@@ -192,6 +192,13 @@ def test_examples_are_in_the_language_one_chooses(page: Page, shard: Server) -> 
     page.get_by_role("radio", name="Python").check()
     expect(example.get_by_text("import requests")).to_be_visible()
     expect(example.get_by_text("curl http")).to_be_hidden()
+    page.get_by_role("navigation").get_by_role("link", name="Keys and scopes").click()
+    page.get_by_role("navigation").get_by_role("link", name="Roster").click()
+    expect(page.locator("#roster_read").get_by_text("import requests")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("radio", name="Python")).to_be_checked()
+    page.goto(f"{shard.url}/docs/reference/nets?in=klingon")
+    expect(page.get_by_role("radio", name="curl")).to_be_checked()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -61,7 +61,7 @@
 
   function go(place) {
     close();
-    location.assign(`${ROOT}/${place.url}`);
+    location.assign(along(new URL(`${ROOT}/${place.url}`, location.origin)));
   }
 
   let shown = [];
@@ -103,6 +103,30 @@
     box.focus();
     box.select();
   });
+
+  // -- the language of examples goes along in links: nothing is stored
+
+  const choices = [...document.querySelectorAll("[name=language]")];
+  let language = new URLSearchParams(location.search).get("in") || "";
+  if (choices.length && !choices.some((one) => one.value === language)) language = "";
+  const along = (url) => {
+    if (language) url.searchParams.set("in", language);
+    return url.href;
+  };
+
+  function carry() {
+    for (const link of document.querySelectorAll(`a[href^="${ROOT}"]`)) link.href = along(new URL(link.href));
+  }
+
+  for (const choice of choices) {
+    if (language) choice.checked = choice.value === language;
+    choice.addEventListener("change", () => {
+      language = choice.value;
+      history.replaceState(null, "", along(new URL(location.href)));
+      carry();
+    });
+  }
+  if (language) carry();
 
   // -- code is copied
 
