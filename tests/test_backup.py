@@ -53,6 +53,12 @@ def value(path: Path, sql: str) -> Any:
         return db.execute(sql).fetchone()[0]
 
 
+@pytest.fixture(scope="session")
+def shard_settings() -> dict[str, str]:
+    """Few plugins: most of what these tests cost is to begin shards."""
+    return {"SHARDAPI_PLUGINS__ENABLED": "archive,nets"}
+
+
 @pytest.fixture
 def data(app: ShardApp) -> Path:
     """The data folder of `app`, which has it open."""

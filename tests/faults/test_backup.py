@@ -13,7 +13,7 @@ from shardapi.testing import Server
 from . import store
 from .bots import Load, state_after
 
-BACKUPS = {"ci": 3, "soak": 20}
+BACKUPS = {"ci": 2, "soak": 20}
 FIGURE = Callable[[str, float, str], None]
 EVENTS = "SELECT number, guild, type, net, at, data FROM event ORDER BY number"
 
