@@ -404,6 +404,50 @@ def test_the_detector_would_tell(shard: Server, page: Page, html: str, what: str
     assert what in repr(_as_page(page, shard, f"<!doctype html><title>x</title>{html}"))
 
 
+# -- what scripts do on the pages of health
+
+
+@browsing
+def test_health_renews_itself_unless_somebody_is_reading_in_it(shard: Server, page: Page) -> None:
+    shard.wait(lambda: not shard.get("/roster").json()["operators"], "those of other tests to leave")
+    page.clock.install()
+    page.goto(f"{shard.url}/panel/health")
+    connected = page.locator(".figures div", has_text="Connected").locator("dd")
+    expect(connected).to_have_text("0")
+    one = Operator(shard.url, token(f"h{next(numbers)}", "Ann"), GUILD).join()
+    with page.expect_response("**/panel/health"):
+        page.clock.run_for(15_000)
+    expect(connected).to_have_text("1")
+    page.get_by_text("As a table").first.click()
+    one.close()
+    page.clock.run_for(60_000)
+    expect(page.locator("#live details[open]")).to_have_count(1)
+    expect(connected).to_have_text("1")
+
+
+@browsing
+def test_a_replay_asks_after_what_only_where_it_is_needed(
+    shard: Server, page: Page, made: dict[str, str]
+) -> None:
+    page.goto(address(shard, made, PAGES["panel.webhook"]))
+    expect(page.get_by_label("Event id or time")).to_be_hidden()
+    page.get_by_label("Send again").select_option("id")
+    expect(page.get_by_label("Event id or time")).to_be_visible()
+
+
+@browsing
+def test_deleting_a_webhook_asks_first(shard: Server, page: Page) -> None:
+    hook = shard.post("/webhooks", {"url": "https://example.com/second"}).json()["webhook"]["id"]
+    page.goto(f"{shard.url}/panel/webhooks/{hook}")
+    page.get_by_role("button", name="Delete").click()
+    dialog = page.get_by_role("dialog", name="Delete this webhook?")
+    dialog.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Delete").click()
+    dialog.get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("The webhook is deleted.")).to_be_visible()
+    assert hook not in shard.get("/webhooks").text
+
+
 # -- for everyone
 
 
@@ -414,7 +458,9 @@ def test_everyone_can_use_it(
 ) -> None:
     figure("panel-page-bytes", _weight(page, shard, address(shard, made, path)), f"<= {HEAVIEST}")
     if path == "audit":
-        opened(page, address(shard, made, "audit?path=/rules&status=200"))  # a few rows are as good as a hundred
+        opened(
+            page, address(shard, made, "audit?path=/rules&status=200")
+        )  # a few rows are as good as a hundred
     assert _beside_the_screen(page) == {}
     assert _found_by_axe(page) == []
     reached, stops = _reached_by_keyboard(page)
