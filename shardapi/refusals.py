@@ -17,9 +17,11 @@ from .errors import (
     UNKNOWN_CODING,
     URI_TOO_LONG,
     ApiError,
+    ErrorCode,
     Problem,
 )
 from .places import Crowded, Full
+from .problems import Problem as Repeated
 from .redaction import redacted
 from .worker import date
 
@@ -27,20 +29,15 @@ MOST_QUOTED = 200
 RETRY_AFTER = 5  # seconds, for those who found no place
 
 log = logging.getLogger("shardapi.http")
+# Told once a minute: who comes in thousands must not fill the log, too.
+_crowds = {OVERLOADED: Repeated(0), TOO_MANY_CONNECTIONS: Repeated(0)}
 
 
 def answer(error: BaseException, address: str) -> bytes:
     """The answer that ends a connection, as it goes over the wire; what it was for stands in the log."""
     refusal, request_id = of(error), secrets.token_hex(8)
     kind = refusal.kind
-    level = logging.ERROR if kind is INTERNAL else logging.WARNING
-    log.log(
-        level,
-        "refused %s: %s: %s (request %s)",
-        *(address or "a unix socket", kind.code, _text(error), request_id),
-        exc_info=error if kind is INTERNAL else None,
-        extra={"request_id": request_id},
-    )
+    _tell(error, kind, address, request_id)
     document = Problem(
         ok=False,
         error=refusal.detail,
@@ -62,6 +59,22 @@ def answer(error: BaseException, address: str) -> bytes:
     )
     head = "".join([f"{name}: {value}\r\n" for name, value in fields])
     return f"HTTP/1.1 {kind.status} {HTTPStatus(kind.status).phrase}\r\n{head}\r\n".encode() + body
+
+
+def _tell(error: BaseException, kind: ErrorCode, address: str, request_id: str) -> None:
+    more = ""
+    if (again := _crowds.get(kind)) is not None:
+        if not again.due():
+            return
+        if again.unsaid:
+            more, again.unsaid = f" (and {again.unsaid} others since it was last said)", 0
+    log.log(
+        logging.ERROR if kind is INTERNAL else logging.WARNING,
+        "refused %s: %s: %s (request %s)%s",
+        *(address or "a unix socket", kind.code, _text(error), request_id, more),
+        exc_info=error if kind is INTERNAL else None,
+        extra={"request_id": request_id},
+    )
 
 
 def of(error: BaseException) -> ApiError:

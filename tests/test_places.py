@@ -239,8 +239,12 @@ def test_the_shard_says_that_there_are_too_many_connections_of_one_address(
         for _ in range(3):
             stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
         answered, fields, told = wire(server, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        wire(server, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
     assert (answered, told["code"]) == (429, "too_many_connections")
     assert fields["retry-after"] == "5"
+    server.wait(lambda: any("too_many_connections" in line for line in server.log))
+    server.stop()
+    assert sum("too_many_connections" in line for line in server.log) == 1, "once a minute"
 
 
 # -- descriptors
