@@ -109,7 +109,8 @@ def test_it_runs_as_a_user_of_its_own_with_its_secret_in_a_credential(machine: M
     files = machine.inside("sh", "-c", "cd /var/lib/shardapi/ && stat -c '%n %u %a %F' *").splitlines()
     others = [line for line in files if line.split()[1] != owner or line.split()[2] not in ("600", "700")]
     assert others == []
-    assert "signing.secret" not in "".join(files)
+    credential = "/run/credentials/shardapi.service/SHARDAPI_SIGNING_SECRET"
+    assert machine.inside("cat", credential) == "s" * 64
     assert "s" * 64 not in machine.inside("sh", "-c", f"tr '\\0' '\\n' </proc/{pid}/environ")
 
 
