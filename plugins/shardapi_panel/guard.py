@@ -118,10 +118,12 @@ def _not_ours(signed_out: bool) -> Any:
     from .failures import answer, not_ours
     from .signin import go_on
 
-    if not csrf.ours() or for_scripts():
+    if not csrf.ours():
         return answer(not_ours())
     if signed_out:
         return _signed_out()
+    if for_scripts():
+        return answer(not_ours())
     return go_on(kept.of_request())
 
 

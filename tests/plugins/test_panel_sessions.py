@@ -58,6 +58,12 @@ def test_a_session_ends_when_it_is_not_used(visitor: Visitor, later: Callable[[i
     assert sessions_of(visitor.app).all() == []
 
 
+def test_a_script_whose_cookie_is_gone_is_told_to_sign_in_again(visitor: Visitor) -> None:
+    ours = {"Accept": "application/json", "Sec-Fetch-Site": "same-origin"}
+    answer = visitor.client.post("/panel/api/nets", json={"name": "Strike"}, headers=ours)
+    assert (answer.status_code, answer.json["code"]) == (401, "unauthorized")
+
+
 def test_a_session_ends_after_a_week_however_much_it_is_used(
     visitor: Visitor, later: Callable[[int], None]
 ) -> None:
