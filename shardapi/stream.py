@@ -2,7 +2,6 @@
 
 import _socket
 import functools
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
