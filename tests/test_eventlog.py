@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import gevent
 import pytest
@@ -444,7 +445,7 @@ def test_what_a_worker_before_this_one_opened_last_is_closed_once(
 ) -> None:
     old, new = app.shard, make_app(SERVER__PUBLIC_URL="http://shard.example").shard
     old.writer.append([joined("1"), keyed_up("1", 0)])  # and then it is killed
-    new.start(None, [])
+    new.start(SimpleNamespace(serving=lambda: None), [])
     with gevent.Timeout(5):
         while not new.serving:
             gevent.sleep(0.01)

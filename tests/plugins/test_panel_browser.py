@@ -13,6 +13,7 @@ import pytest
 import requests
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from windows import end_session
 
 from shardapi.testing import Server
 
@@ -200,7 +201,7 @@ def test_a_session_that_ends_mid_edit_loses_nothing_typed(shard: Server, opened:
     page.click("text=New key")
     page.fill("#name", "Half <typed>")
     page.check('input[value="read:audit"]')
-    shard.command("panel", "sessions", "--end", "all")
+    end_session(page.context, shard)
     page.click("text=Make the key")
     expect(page.get_by_text("Your session has ended")).to_be_visible()
     page.fill("#password", PASSWORD)
@@ -217,7 +218,7 @@ def opens_audit(shard: Server, secret: str) -> bool:
 
 def test_a_script_whose_session_has_ended_asks_and_goes_on(shard: Server, opened: Open) -> None:
     page = enter(opened(), shard)
-    shard.command("panel", "sessions", "--end", "all")
+    end_session(page.context, shard)
     call = 'import("/panel/static/panel.js").then(({ api }) => api("POST", "/nets", { name: "After" }))'
     page.evaluate(f"window.made = {call}; undefined")
     page.fill("dialog input", "wrong")
