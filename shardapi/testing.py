@@ -134,8 +134,9 @@ class Server:
 
     def command(self, *arguments: str) -> Any:
         """Run a `shardapi` command on this data folder with --json; returns what it printed."""
-        call = [sys.executable, "-m", "shardapi", *arguments, "--json", "--data-dir", str(self.data_dir)]
-        done = subprocess.run(call, env=self.env, capture_output=True, text=True, timeout=60)
+        from .errands import ERRANDS
+
+        done = ERRANDS.run([*arguments, "--json", "--data-dir", str(self.data_dir)], self.env)
         if done.returncode:
             raise Failed(f"{arguments} ended with {done.returncode}: {done.stderr}")
         return json.loads(done.stdout)

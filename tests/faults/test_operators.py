@@ -14,7 +14,7 @@ from .test_restart import alive_at
 Figure = Callable[[str, float, str], None]
 
 LIVES = {"ci": 10, "soak": 150}
-BEAT = {"ci": 0.25, "soak": 1.0}  # seconds; the real one is 8
+BEAT = {"ci": 0.5, "soak": 1.0}  # seconds; the real one is 8
 GHOST_SECONDS, REAL_BEAT = 30.0, 8.0
 CROWD = {"ci": 200, "soak": 200}
 
@@ -22,6 +22,21 @@ CROWD = {"ci": 200, "soak": 200}
 def roster(server: Server) -> list[str]:
     """Who is there, as the API says."""
     return sorted(one["userId"] for one in server.get("/roster").json()["operators"])
+
+
+def at_rest(server: Server, crowd: Crowd, reader: Reader) -> tuple[list[str], list[str]]:
+    """Who is there and who is shown, while nobody came or went and the reader had seen all.
+
+    A machine that is busy answers pings late, so that somebody is sent off at any time.
+    """
+    while True:
+        newest = store.newest(server.data_dir)
+        there, shown = sorted({peer.user for peer in crowd.joined}), roster(server)
+        crowd.idle(0.5)
+        server.wait(lambda newest=newest: reader.numbers[-1:] >= [newest], "the reader to have seen all")
+        still = sorted({peer.user for peer in crowd.joined})
+        if still == there and store.newest(server.data_dir) == newest == reader.numbers[-1]:
+            return there, shown
 
 
 def test_day_of_kills_cuts_and_half_open_peers_pairs_up_and_leaves_no_ghost(
@@ -44,10 +59,8 @@ def test_day_of_kills_cuts_and_half_open_peers_pairs_up_and_leaves_no_ghost(
             for _ in range(5):
                 day.lose()
             crowd.idle(GHOST_SECONDS * float(server.env[HEARTBEAT]) / REAL_BEAT)
-            there = sorted({peer.user for peer in crowd.joined})
-            figure("day.ghosts", len(set(roster(server)) ^ set(there)), "== 0")
-            newest = store.newest(server.data_dir)
-            server.wait(lambda: reader.numbers[-1:] == [newest], "the reader to have seen all")
+            there, shown = at_rest(server, crowd, reader)
+            figure("day.ghosts", len(set(shown) ^ set(there)), "== 0")
             told, logged = of_stream(reader.events), of_log(store.events(server.data_dir))
     finally:
         reader.close()
