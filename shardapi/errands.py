@@ -70,6 +70,7 @@ class Errands:
         finally:
             late.cancel()
         if not answer:
+            self._process = None
             raise subprocess.TimeoutExpired("shardapi", SECONDS)
         return int(answer)
 
