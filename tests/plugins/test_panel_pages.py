@@ -283,7 +283,7 @@ def test_no_text_is_ever_markup(
     some_of, few_of = (4, 8) if size == "soak" else (16, AT_ONCE)
     for start in range(0, len(wanted), AT_ONCE):
         some = wanted[start : start + AT_ONCE]
-        found += _live(opened(page, f"{shard.url}/panel/board"), everywhere, some)
+        found += _live(opened(page, f"{shard.url}/panel/board"), shard, everywhere, some)
         hook = shard.get("/webhooks").json()["webhooks"][0]["id"]
         made = {"webhook": hook, "key": "key_" + quote(some[0], safe="")}
         for path in PAGES.values():
@@ -300,15 +300,12 @@ def test_no_text_is_ever_markup(
     figure("panel-hostile-harm", len(found), "== 0")
 
 
-def _live(board: Page, everywhere: Everywhere, some: list[str]) -> list[Any]:
+def _live(board: Page, shard: Server, everywhere: Everywhere, some: list[str]) -> list[Any]:
     """The board while all of it comes, and its dialogs."""
     everywhere.put(some)
-    expect(board.locator("#nets > li", has_text=some[-1]).first).to_be_visible()
-    expect(board.locator("#people > li")).to_have_count(len(some[::2]))
-    found = harm(board)
-    assert shown(board, "#nets > li > span") >= set(some)
-    assert shown(board, "#people > li > b") >= set(some[::2])
-    return found + _by_hand(board, some)
+    shard.wait(lambda: shown(board, "#nets > li > span") >= set(some), "every net to be shown")
+    shard.wait(lambda: shown(board, "#people > li > b") >= set(some[::2]), "everyone to be shown")
+    return harm(board) + _by_hand(board, some)
 
 
 def _elsewhere(page: Page, shard: Server, everywhere: Everywhere, some: list[str]) -> list[Any]:
