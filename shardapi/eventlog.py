@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import gevent
 import gevent.event
 import msgspec
 
@@ -14,6 +15,7 @@ from .store import Store, database, many, one, rows
 from .weight import Weight
 
 PAGE = 500
+HEARD_SECONDS = 3.0
 HELD_HOURS, HELD_COUNT, HELD_BYTES = 120, 1_000_000, 512 * 1024 * 1024  # what a held cursor keeps at most
 
 
@@ -102,12 +104,25 @@ class EventLog:
         epoch, _, digits = text.rpartition("-")
         known = epoch == self.epoch and digits.isascii() and digits.isdecimal() and len(digits) < 19
         number = int(digits) if known else self.newest + 1
+        if known and number > self.newest:
+            self._hear_of(number)
         if number > self.newest:
             return self.newest, self.gap_block(text, self.newest)
         if self.missing_after(number):
             cursor = min(self.oldest, self.newest)
             return cursor, self.gap_block(text, cursor)
         return number, b""
+
+    def _hear_of(self, number: int) -> None:
+        """Wait for what the process before this one has logged, of which this one is told in half a second."""
+        mine = (self.guild_id,)
+        if (
+            self.store.read(lambda: one("SELECT max(number) FROM event WHERE guild = ?", mine)[0]) or 0
+        ) < number:
+            return
+        with gevent.Timeout(HEARD_SECONDS, False):
+            while self.newest < number:
+                self.wait(self.newest)
 
     def missing_after(self, number: int) -> bool:
         """Whether events after this number are no longer kept."""
