@@ -4,7 +4,6 @@ import glob
 import operator
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,8 +49,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = kept
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-    if browsers := sys.modules.get("playwright.sync_api"):
-        browsers.expect.set_options(timeout=30_000)  # several tests share the machine
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,29 +1,15 @@
-"""What tests of the panel in Chromium share: the browser, signed in, and pages on which no script of others runs."""
+"""What tests of the panel in Chromium share: a browser that is signed in, and pages on which no script of others runs."""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from shardapi.testing import Server
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-)
 PWNED = "pwned"
 HOSTILE = f"<img src=x onerror=\"document.title='{PWNED}'\">"
-
-
-@contextmanager
-def launched() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield chromium
-        chromium.close()
 
 
 @contextmanager

@@ -1,10 +1,13 @@
-"""Operators at the `shard` of a module: `gateways.served` gives it the secret that tokens are made with here."""
+"""What tests of plugins share: Chromium, a broker, and operators at the `shard` of a module.
+
+`gateways.served` gives that shard the secret that tokens are made with here.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from gateways import GUILD, Connect, Join, Tail, token
@@ -14,6 +17,14 @@ from websockets.sync.client import connect as open_socket
 
 from shardapi.testing import Operator, Server
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+)
 collect_ignore = ["samples"]  # their tests want them installed; test_samples.py sees to it
 numbers = count(1)
 
@@ -22,6 +33,18 @@ numbers = count(1)
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which the sample plugins are installed."""
     return install(tmp_path_factory.mktemp("samples"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """Debian's Chromium; expectations wait long, because tests share the machine."""
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=30_000)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,18 +6,13 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from test_docs_pages import STRANGER
 
 from shardapi.testing import Server
 
 pytestmark = pytest.mark.debian("chromium")
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-)
 # One of each kind; at full size it is every page.
 CHOSEN = (
     *("", "keys", "reference", "reference/evil", "event-types", "errors", "scopes"),
@@ -43,15 +38,6 @@ def shard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server.start()
     finally:
         server.kill()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield chromium
-        chromium.close()
 
 
 def watched(context: BrowserContext, shard: Server) -> tuple[Page, list[str]]:

@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from gateways import Join, served
 from panels import Visitor
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
-from windows import HOSTILE, end_session, launched, signed_in, window
+from windows import HOSTILE, end_session, signed_in, window
 
 from shardapi import ShardApp
 from shardapi.testing import Operator, Server
@@ -25,13 +25,6 @@ def shard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         server.net("Strike")
         server.net("Recon")
         yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    with launched() as chromium:
-        yield chromium
 
 
 @pytest.fixture(scope="module")

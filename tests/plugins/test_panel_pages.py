@@ -14,16 +14,11 @@ import requests
 from axe_playwright_python.sync_playwright import Axe
 from gateways import GUILD, served, token
 from payloads import texts
-from playwright.sync_api import Browser, BrowserContext, Page, Response, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Response, expect
 
 from shardapi import ShardApp
 from shardapi.testing import Operator, Server
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-)
 browsing = pytest.mark.debian("chromium")
 UNLIMITED = "1000000/minute"
 GUILD_NAME = "</title><svg onload=p(1)>\"' onfocus=p(2) autofocus {{7*7}}"
@@ -72,17 +67,6 @@ def shard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with served(tmp_path_factory.mktemp("shard"), **settings) as server:
         server.post("/operation", {"open": True})
         yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium, which may be slow beside other tests."""
-    expect.set_options(timeout=20_000)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield chromium
-        chromium.close()
-    expect.set_options(timeout=5_000)
 
 
 @pytest.fixture(scope="module")

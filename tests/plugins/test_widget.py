@@ -12,7 +12,7 @@ import pytest
 from apps import API, client_with, join, problem
 from axe_playwright_python.sync_playwright import Axe
 from flask.testing import FlaskClient
-from playwright.sync_api import Browser, BrowserContext, Frame, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Frame, Page, Route, expect
 
 from shardapi import ShardApp
 from shardapi.clock import iso, now
@@ -20,11 +20,6 @@ from shardapi.commands import CreateNet, PublicNetChanges, SetOperation, SetPubl
 from shardapi.testing import Operator, Server
 from shardapi_embed.site import Site
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-)
 WIDGET = f"{API}/embed/widget"
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 POLL_MS = 5_000
@@ -180,15 +175,6 @@ def org() -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
