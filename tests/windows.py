@@ -1,4 +1,4 @@
-"""What tests of the panel in Chromium share: a browser that is signed in, and pages on which no script of others runs."""
+"""What tests of the panel in Chromium share: a browser that is signed in, pages on which no script of others runs."""
 
 import re
 from collections.abc import Iterator
