@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import gevent
+from gevent.event import Event
 
 from shardapi import worker
 from shardapi.worker import Taken, take, vital
@@ -13,6 +14,8 @@ from shardapi.worker import Taken, take, vital
 Environ = dict[str, Any]
 Start = Callable[..., Any]
 said: list[str] = []
+busied: list[bool] = []
+opened = Event()
 
 
 def app(environ: Environ, start: Start) -> Iterable[bytes]:
@@ -85,8 +88,30 @@ def slow(environ: Environ, start: Start) -> Iterable[bytes]:
     return whole(b"slow", start)
 
 
+def gate(environ: Environ, start: Start) -> Iterable[bytes]:
+    """A piece at once, and the rest when the gate is opened; the busy ones are counted anew."""
+    opened.clear()
+    start("200 OK", [("Content-Type", "text/plain")])
+    yield b"waits"
+    opened.wait()
+    busied.clear()
+    yield b"opened"
+
+
+def open_(environ: Environ, start: Start) -> Iterable[bytes]:
+    """Open the gate."""
+    opened.set()
+    return whole(b"open", start)
+
+
+def count(environ: Environ, start: Start) -> Iterable[bytes]:
+    """How many busy answers there have been since the gate was opened."""
+    return whole(b"%d busy" % len(busied), start)
+
+
 def busy(environ: Environ, start: Start) -> Iterable[bytes]:
     """An answer that takes 2 ms of the core."""
+    busied.append(True)
     until = time.perf_counter() + 0.002
     while time.perf_counter() < until:
         pass
@@ -148,6 +173,9 @@ ANSWERS: dict[str, Callable[[Environ, Start], Iterable[bytes]]] = {
     "/breaks": breaks,
     "/fails": fails,
     "/slow": slow,
+    "/gate": gate,
+    "/open": open_,
+    "/count": count,
     "/busy": busy,
     "/large": large,
     "/hurry": hurry,

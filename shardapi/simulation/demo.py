@@ -219,8 +219,10 @@ async def _echo(server: Process) -> None:
 
 
 async def _stop(server: Process) -> None:
-    with suppress(ProcessLookupError):
-        server.terminate()
+    # Not by terminate(), which takes the status of one that has just ended from under asyncio's own watcher.
+    if server.returncode is None:
+        with suppress(ProcessLookupError):
+            os.kill(server.pid, signal.SIGTERM)
     try:
         await asyncio.wait_for(server.wait(), END_SECONDS)
     except TimeoutError:
