@@ -33,6 +33,7 @@ LAST_CALL = 2.0  # seconds a kept-alive connection may still send a request afte
 LATE = 0.25  # seconds that an idle connection may be closed late
 SEND_SECONDS = 60.0  # for one answer: a client that reads byte by byte would hold its place for days
 LINGER_SECONDS = 1.0  # for a client to read why it is turned away before its connection is reset
+PATIENCE = 0.25  # seconds to wait for a place while others' answers come to where their clients hold them up
 ACCEPTS = 8  # connections in one go; with gevent's 100 a crowd would hold all others up for 60 ms
 
 log = logging.getLogger("shardapi.worker")
@@ -182,7 +183,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         """Serve a connection, if there is a place for it."""
         client.settimeout(SEND_SECONDS)
         try:
-            who = self.places.take(addr[0] if addr else "", client.fileno())
+            who = self._place(addr[0] if addr else "", client.fileno())
         except Exception as error:
             self.handle_error(None, client, addr, error)
             client.close()
@@ -191,6 +192,19 @@ class Worker(GeventWorker):  # type: ignore[misc]
             super(GeventWorker, self).handle(listener, client, addr)
         finally:
             self.places.give_back(who)
+
+    def _place(self, address: str, descriptor: int) -> str:
+        """A place, which a crowd that comes at once may have to wait for. Raises Full, Crowded."""
+        from .places import Full
+
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.places.take(address, descriptor)
+            except Full:
+                if time.monotonic() >= until or descriptor > self.places.last_descriptor:
+                    raise
+            gevent.sleep(0.01)
 
     def _make_room(self, count: int) -> bool:
         """Have so many idle connections end, with those that are about to; False if there are not as many."""

@@ -6,7 +6,6 @@ import resource
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from ipaddress import ip_network
@@ -20,7 +19,8 @@ from shardapi.testing import Server
 
 GET = b"GET /echo HTTP/1.1\r\nHost: x\r\n\r\n"
 SLOW = b"GET /echo HTTP/1.1\r\nHost: x\r\nX-"
-WAITS = b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"
+WAITS = b"GET /waits?%s HTTP/1.1\r\nHost: x\r\n\r\n"
+UNDER_WAY, OVER = b"waits\r\n", b"0\r\n\r\n"
 PLACES = 10
 FEW = '''
 """Leaves one address three places."""
@@ -92,16 +92,26 @@ def test_twice_as_many_as_there_are_places_leave_others_theirs(served: Served) -
 
 
 def test_who_finds_only_busy_places_is_told(served: Served) -> None:
-    with connected(served, others(PLACES), WAITS) as busy:
-        time.sleep(0.1)  # for all to be under way
+    with connected(served, others(PLACES), WAITS % b"3") as busy:
+        for sock in busy:
+            one(sock, UNDER_WAY)
         with connect(served, "127.0.2.1") as late:
             late.sendall(GET)
             told = rest(late)
         assert told.startswith(b"HTTP/1.1 500") or told.startswith(b"HTTP/1.1 503")
-        assert all(b"200 OK" in one(sock, b"slow") for sock in busy)
+        assert all(b"over" in one(sock, OVER) for sock in busy)
     with connect(served, "127.0.2.1") as later:
         later.sendall(GET)
         assert one(later, b"}").startswith(b"HTTP/1.1 200")
+
+
+def test_who_comes_a_moment_too_early_finds_a_place(served: Served) -> None:
+    with connected(served, others(PLACES), WAITS % b"0.1") as busy:
+        for sock in busy:
+            one(sock, UNDER_WAY)
+        with connect(served, "127.0.2.1") as early:
+            early.sendall(GET)
+            assert one(early, b"}").startswith(b"HTTP/1.1 200")
 
 
 def test_one_address_takes_half_and_no_more(served: Served) -> None:

@@ -118,6 +118,14 @@ def busy(environ: Environ, start: Start) -> Iterable[bytes]:
     return whole(b"busy", start)
 
 
+def waits(environ: Environ, start: Start) -> Iterable[bytes]:
+    """A piece at once, and the rest after so many seconds."""
+    start("200 OK", [("Content-Type", "text/plain")])
+    yield b"waits"
+    gevent.sleep(float(environ["QUERY_STRING"]))
+    yield b"over"
+
+
 def large(environ: Environ, start: Start) -> Iterable[bytes]:
     """More than all buffers on the way hold."""
     return whole(b"x" * (16 << 20), start)
@@ -177,6 +185,7 @@ ANSWERS: dict[str, Callable[[Environ, Start], Iterable[bytes]]] = {
     "/open": open_,
     "/count": count,
     "/busy": busy,
+    "/waits": waits,
     "/large": large,
     "/hurry": hurry,
     "/hangs": hangs,

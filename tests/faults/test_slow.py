@@ -104,10 +104,10 @@ class Healthy:
         began = time.monotonic()
         connection.request("GET", "/api/v1/status", headers=self.headers)
         with connection.getresponse() as answer:
-            answer.read()
+            body = answer.read()
             self.took.append((time.monotonic() - began) * 1000)
             if answer.status != 200:
-                self.bad.append(str(answer.status))
+                self.bad.append(f"{answer.status} {body!r}")
 
 
 def p99_beside(slow: Slow, port: int, key: str, seconds: float) -> tuple[float, list[str]]:
