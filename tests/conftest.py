@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from shardapi import ShardApp
 
-COMPARISONS = {"==": operator.eq, "<=": operator.le, ">=": operator.ge}
+COMPARISONS = {"==": operator.eq, "<=": operator.le, ">=": operator.ge, ">": operator.gt}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,13 +39,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Mark every test with two sizes, so that -m finds it; leave out what comes in the other size only."""
     full, kept, left_out = chosen_size(config) == "soak", [], []
     for item in items:
+        if item.get_closest_marker("soak") is not None and not full:
+            left_out.append(item)
+            continue
         if "size" in getattr(item, "fixturenames", ()):
             item.add_marker("soak")
-            kept.append(item)
-        elif full or item.get_closest_marker("soak") is None:
-            kept.append(item)
-        else:
-            left_out.append(item)
+        kept.append(item)
     items[:] = kept
     if left_out:
         config.hook.pytest_deselected(items=left_out)

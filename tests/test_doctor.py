@@ -276,17 +276,17 @@ def test_who_may_not_read_the_folder_is_told_once_what_to_do(folder: Path, close
 
 
 @pytest.mark.root
-@pytest.mark.parametrize(("size", "files", "name", "level"), [
+@pytest.mark.parametrize(("bytes_", "files", "name", "level"), [
     ("2m", 0, "disk.space", "error"),
     ("100m", 0, "disk.space", "warn"),
     ("900m", 40, "disk.files", "error"),
 ])  # fmt: skip
 def test_a_disk_that_is_full_is_told(
-    folder: Path, tmp_path: Path, size: str, files: int, name: str, level: str
+    folder: Path, tmp_path: Path, bytes_: str, files: int, name: str, level: str
 ) -> None:
     place = tmp_path / "small"
     place.mkdir()
-    options = f"size={size},mode=700" + (f",nr_inodes={files}" if files else "")
+    options = f"size={bytes_},mode=700" + (f",nr_inodes={files}" if files else "")
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], check=True)
     try:
         subprocess.run(["cp", "-a", f"{folder}/.", place], check=True)

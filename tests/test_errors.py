@@ -394,9 +394,9 @@ def test_a_body_that_comes_too_slowly_is_given_up(
     problem(client.post(NETS, environ_overrides=environ), "body_timeout")
 
 
-@pytest.mark.parametrize("size", [body.MOST_BYTES + 1, 10 * body.MOST_BYTES])
-def test_a_body_over_512_kib_is_too_large(easy: FlaskClient, size: int) -> None:
-    problem(easy.post(NETS, data=b" " * size, headers=JSON), "body_too_large")
+@pytest.mark.parametrize("length", [body.MOST_BYTES + 1, 10 * body.MOST_BYTES])
+def test_a_body_over_512_kib_is_too_large(easy: FlaskClient, length: int) -> None:
+    problem(easy.post(NETS, data=b" " * length, headers=JSON), "body_too_large")
 
 
 def test_a_body_of_512_kib_is_read(client: FlaskClient) -> None:

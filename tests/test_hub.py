@@ -435,13 +435,10 @@ def expected_after(number: int, count: int) -> list[int]:
     return [event.number for event in log.events[first : first + count]]
 
 
-@pytest.mark.parametrize(
-    ("clients", "seconds"),
-    [pytest.param(8, 3, id="ci"), pytest.param(24, 60, id="soak", marks=pytest.mark.soak)],
-)
 def test_random_cuts_and_resumes_lose_double_and_tear_nothing(
-    tmp_path: Path, clients: int, seconds: float
+    tmp_path: Path, size: str, figure: Callable[[str, float, str], None]
 ) -> None:
+    clients, seconds = {"ci": (8, 3), "soak": (24, 60)}[size]
     with Served("hub_app:app", tmp_path / "log") as served:
         until = time.monotonic() + seconds
         readers = [Client(served, seed, until) for seed in range(clients)]
@@ -455,7 +452,8 @@ def test_random_cuts_and_resumes_lose_double_and_tear_nothing(
     for reader in readers:
         assert reader.cuts > 3
         assert len(reader.numbers) > 50
-        assert reader.numbers == expected_after(reader.numbers[0], len(reader.numbers))
+    wrong = [r for r in readers if r.numbers != expected_after(r.numbers[0], len(r.numbers))]
+    figure(f"hub.readers-of-{clients}-who-lost-or-doubled", len(wrong), "== 0")
     assert "Traceback" not in served.said()
 
 

@@ -309,7 +309,11 @@ def test_a_shard_that_is_down_puts_no_token_into_the_log(kind: str, tmp_path: An
 
 
 def test_streams_and_operators_who_are_left_alone_stay(
-    shard: Server, proxies: Callable[[str], Proxy], idle: dict[str, Stream], size: str
+    shard: Server,
+    proxies: Callable[[str], Proxy],
+    idle: dict[str, Stream],
+    size: str,
+    figure: Callable[[str, float, str], None],
 ) -> None:
     if not idle:
         pytest.skip("no proxy ran")
@@ -320,11 +324,13 @@ def test_streams_and_operators_who_are_left_alone_stay(
             pass
     shard.post("/operation", {"open": False}, headers={"Host": NAME})
     shard.post("/operation", {"open": True}, headers={"Host": NAME})
+    stayed = 0
     for kind, stream in idle.items():
         while stream.event()["type"] != "operation.opened":
             pass
         with sockets[kind] as socket:
-            assert expect(socket, "config")["type"] == "config"
+            stayed += expect(socket, "config")["type"] == "config"
+    figure(f"proxies.stayed-{IDLE_SECONDS[size]:g}-s", stayed, f"== {len(idle)}")
 
 
 @pytest.mark.parametrize("kind", KINDS)

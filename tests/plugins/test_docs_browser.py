@@ -1,7 +1,7 @@
 """/docs in a real Chromium: a call is tried, places are found, and it can be read by everyone, on any screen."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -189,7 +189,7 @@ def test_examples_are_in_the_language_one_chooses(page: Page, shard: Server) -> 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_and_nothing_is_cut_off(
-    browser: Browser, shard: Server, size: str, theme: Any
+    browser: Browser, shard: Server, size: str, theme: Any, figure: Callable[[str, float, str], None]
 ) -> None:
     context = browser.new_context(color_scheme=theme, viewport={"width": 1280, "height": 900})
     page, wrong = watched(context, shard)
@@ -198,6 +198,7 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(
     every = [f"/docs/{name}".rstrip("/") for name in CHOSEN] if size == "ci" else sorted({*links, "/docs"})
     if size == "ci" and theme == "dark":
         every = every[1::3]
+    violations = 0
     for path in every:
         page.goto(shard.url + path)
         if page.get_by_role("button", name="Try it").count():
@@ -205,11 +206,13 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(
             expect(page.locator("form.trial").first).to_be_visible()
         found = Axe().run(page)
         assert found.violations_count == 0, (path, found.generate_report())
+        violations += found.violations_count
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 900})
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
         page.set_viewport_size({"width": 1280, "height": 900})
     context.close()
+    figure(f"docs.{theme}.axe-violations-on-{len(every)}-pages", violations, "== 0")
     assert wrong == []
 
 
