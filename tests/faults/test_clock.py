@@ -135,7 +135,7 @@ def test_temporary_assignment_that_fell_due_while_down_is_never_effective_and_en
         while not watched.is_set():
             with suppress(requests.ConnectionError):
                 answer = requests.get(
-                    server.url + "/api/v1/assignments", headers={"Authorization": f"Bearer {key}"}, timeout=5
+                    server.url + "/api/v1/assignments", headers={"Authorization": f"Bearer {key}"}, timeout=30
                 )
                 seen.append(answer.json()["entries"])
 
@@ -144,6 +144,7 @@ def test_temporary_assignment_that_fell_due_while_down_is_never_effective_and_en
     try:
         server.start()
         operator = Operator(server.url, token["token"], token["guildId"]).join()
+        server.wait(lambda: seen, "an answer")
     finally:
         watched.set()
         watcher.join()
