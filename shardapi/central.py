@@ -4,7 +4,7 @@ import heapq
 import logging
 import secrets
 from base64 import b32encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import gevent
@@ -81,9 +81,10 @@ class Submit(Job):
         record: Callable[[Outcome], Any] | None,
         if_match: Callable[[int], bool] | None,
         guards: Sequence[Guarding] = (),
+        tell: Callable[[Outcome], Iterable[Event]] | None = None,
     ) -> None:
         self.central, self.commands, self.atomic, self.guards = central, commands, atomic, guards
-        self.record, self.if_match = record, if_match
+        self.record, self.if_match, self.tell = record, if_match, tell
         self.outcome: Outcome | None = None
         self.stops: list[Transmission] = []
 
@@ -121,6 +122,7 @@ class Submit(Job):
             if isinstance(result, Change) and result.archived is not None:
                 catalogue.archive(draft.guild.id, result.archived, draft.now)
         self.result = self.outcome if self.record is None else self.record(self.outcome)
+        draft.events.extend(self.tell(self.outcome) if self.tell is not None else ())
 
     def committed(self) -> None:
         self.central.presence.settle(self.stops)
@@ -209,12 +211,16 @@ class EmbeddedCentral:
         atomic: bool = True,
         record: Callable[[Outcome], Any] | None = None,
         if_match: Callable[[int], bool] | None = None,
+        tell: Callable[[Outcome], Iterable[Event]] | None = None,
     ) -> Any:
         """Make commands true and durable; answers what `record` made of the outcome in the same transaction.
 
+        `record` may write rows, and raise to refuse it all; `tell` says which events are logged besides those of
+        the commands. Without `record` the outcome is answered.
         Raises Refused when atomic, precondition_failed, store_unavailable, store_uncertain.
         """
-        return self.writer.run(Submit(self, self._granted(commands), atomic, record, if_match, self.guards))
+        granted = self._granted(commands)
+        return self.writer.run(Submit(self, granted, atomic, record, if_match, self.guards, tell))
 
     def preview(
         self,

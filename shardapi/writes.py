@@ -83,10 +83,16 @@ class Write:
         return value
 
     def submit(
-        self, commands: Sequence[Command], answer: Callable[[Outcome], W], *, atomic: bool = True
+        self,
+        commands: Sequence[Command],
+        answer: Callable[[Outcome], W],
+        *,
+        atomic: bool = True,
+        events: Callable[[Outcome], Iterable[Event]] | None = None,
     ) -> W:
         """Make commands true; `answer` is called in their transaction and what it returns is kept with it.
 
+        `events` says which are logged besides those of the commands.
         Hand what this returns to the caller as it is: of a write that was made it is the answer as it was kept.
         Raises central.Refused, which is the first refusal, when atomic.
         """
@@ -100,6 +106,7 @@ class Write:
             atomic=atomic,
             if_match=if_match,
             record=lambda outcome: self._record(answer(outcome), outcome.changed, outcome.version),
+            tell=events,
         )
         return kept
 

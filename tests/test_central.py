@@ -14,7 +14,8 @@ from shardapi import ShardApp, clock, create_app
 from shardapi.central import Outcome, Refused, decide, mint_uid
 from shardapi.commands import Assign, Change, Command, CreateNet, RemoveNet, SetOperation
 from shardapi.config import ConfigError, load
-from shardapi.errors import ApiError
+from shardapi.errors import CONFLICT, ApiError
+from shardapi.events import ConfigChanged, Event
 from shardapi.guild import Guild
 from shardapi.presets import ApplyPreset, PresetNet, PresetRule, PresetSeat
 from shardapi.shard import Shard
@@ -236,3 +237,20 @@ def test_rules_that_a_preset_brings_are_told_with_it(app: ShardApp) -> None:
     events = [one.envelope for one in app.shard.events.page(since, 2**62)]
     told = [one["data"]["source"] for one in events if one["type"] == "assignments.changed"]
     assert told == ["preset"] and operator.last("config")["assignments"] == [1]
+
+
+def test_what_is_recorded_and_told_with_commands_is_true_with_them_or_not_at_all(shard: Shard) -> None:
+    def refuse(outcome: Outcome) -> None:
+        raise CONFLICT("Too late.")
+
+    def tell(outcome: Outcome) -> list[Event]:
+        return [Event("config.changed", ConfigChanged(action="tea", version=outcome.version))]
+
+    since, opening, nets = shard.events.newest, [SetOperation(open=True)], shard.guild.nets
+    assert shard.central.submit(opening, record=lambda outcome: outcome.changed, tell=tell) is True
+    told = shard.events.page(since, 2**62)
+    assert [one.type for one in told] == ["operation.opened", "config.changed"]
+    assert told[1].envelope["data"]["version"] == shard.guild.version
+    with pytest.raises(ApiError, match="Too late"):
+        shard.central.submit([CreateNet(uid=mint_uid(), name="Late")], record=refuse, tell=tell)
+    assert len(shard.events.page(since, 2**62)) == 2 and shard.guild.nets == nets

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -430,3 +431,48 @@ def test_a_write_that_cannot_be_kept_leaves_nothing_behind(app: ShardApp, client
     store.execute(lambda: one("PRAGMA max_page_count = 100000"))
     again = client.post(NETS, json={"name": "N" * 64}, headers={"Idempotency-Key": f"{number}"})
     assert "Idempotent-Replayed" not in again.headers and said(again)["version"] == guild.version + 1
+
+
+TEA = '''
+from shardapi import Event, EventType, NoBody, Outcome, Routes, Write, Written, hookimpl
+from shardapi.commands import SetOperation
+from shardapi.events import OperationChanged
+
+routes = Routes("tea", __name__)
+
+
+@routes.post("/tea", scope="write:operation")
+def tea(body: NoBody, write: Write) -> Written:
+    """Close the operation for tea."""
+
+    def told(outcome: Outcome) -> list[Event]:
+        return [Event("tea.time", OperationChanged(open=outcome.guild.operation_open))]
+
+    return write.submit([SetOperation(open=False)], lambda outcome: Written(action="tea"), events=told)
+
+
+@hookimpl
+def shardapi_events():
+    return [EventType("tea.time", OperationChanged, "It was tea time.")]
+
+
+@hookimpl
+def shardapi_blueprints(app):
+    return [routes]
+'''
+
+
+def test_events_of_a_plugin_are_logged_with_the_commands_it_submits(
+    make_app: Callable[..., ShardApp], tmp_path: Path
+) -> None:
+    (tmp_path / "tea.py").write_text(TEA)
+    app = make_app(PLUGINS__DIR=str(tmp_path))
+    client, log = client_of(app), app.shard.events
+    said(client.post(f"{API}/operation", json={"open": True}))
+    since = log.newest
+    assert said(client.post(f"{API}/tea?dryRun=true"))["changed"] and log.newest == since
+    for _ in range(2):
+        said(client.post(f"{API}/tea", headers=KEPT))
+    assert [one.type for one in log.page(since, log.newest)] == ["operation.closed", "tea.time"]
+    said(client.post(f"{API}/tea"))
+    assert [one.type for one in log.page(since + 2, log.newest)] == ["tea.time"]
