@@ -118,7 +118,10 @@ def test_a_command_of_a_plugin_that_does_not_run_is_unknown(run: Run, config: Pa
     assert run("bell", "ring", env=env).exit_code == 0
     for env in ({}, {"SHARDAPI_PLUGINS__ENABLED": "status"}):
         done = run("bell", "ring", env=env)
-        assert done.exit_code == 2 and "No such command 'bell'" in done.stderr
+        assert done.exit_code == 2 and "No such command 'bell'" in done.stderr and "off" not in done.stderr
+    env = {"SHARDAPI_CONFIG": str(config), "SHARDAPI_PLUGINS__ENABLED": "status"}
+    done = run("bell", "ring", env=env)
+    assert done.exit_code == 2 and "the plugin bell is off" in done.stderr
 
 
 def test_a_mistyped_command_of_ours_is_told_with_the_right_one(run: Run) -> None:

@@ -30,7 +30,11 @@ class Main(click.Group):
         """Find the command of a line; which plugins there are depends on the options that follow its name."""
         if args and args[0] not in self.commands:
             given = _settings.make_context("settings", args[1:], resilient_parsing=True).params
-            ctx.meta[__name__] = _commands(environ_of(**given))
+            environ = environ_of(**given)
+            ctx.meta[__name__] = _commands(environ)
+            if args[0] not in ctx.meta[__name__] and _is_off(args[0], environ):
+                why = f"the plugin {args[0]} is off, because [plugins] enabled does not name it"
+                ctx.fail(f"No such command '{args[0]}': {why}.")
         return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
@@ -53,6 +57,14 @@ def _commands(environ: Mapping[str, str]) -> dict[str, click.Command]:
         for error in app.shard.problems.left_out:
             click.echo(f"{error}; it brings no commands", err=True)
         return {name: _bound(command) for name, command in app.cli.commands.items()}
+
+
+def _is_off(name: str, environ: Mapping[str, str]) -> bool:
+    """Whether there is a plugin of this name which these settings do not enable."""
+    from ..installed import candidates, chosen
+
+    settings = load(environ=environ)
+    return name in candidates(settings) and name not in {one.name for one in chosen(settings)}
 
 
 def _bound(command: click.Command) -> click.Command:
