@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .plugins import Opened
     from .shard import Shard
 
-LABELS = ("routes", "scopes", "events", "commands", "tables", "subscribers", "tasks", "guards")
+LABELS = ("routes", "scopes", "pages", "events", "commands", "tables", "subscribers", "tasks", "guards")
 
 
 def inventory(shard: "Shard", kept: Mapping[str, Sequence[str]] | None = None) -> list[dict[str, Any]]:
@@ -34,7 +34,7 @@ def running(shard: "Shard", name: str) -> dict[str, Any]:
         "bundled": plugin.bundled,
         "distribution": plugin.distribution,
         "version": plugin.version,
-        **_opened(shard.plugins.opened[name]),
+        **_opened(name, shard.plugins.opened[name]),
         "kept": [],
     }
 
@@ -56,10 +56,11 @@ def _facts(
     }
 
 
-def _opened(opened: "Opened") -> dict[str, list[str]]:
+def _opened(name: str, opened: "Opened") -> dict[str, list[str]]:
     return {
         **{label: list(getattr(opened, label)) for label in LABELS},
         "routes": [f"{route.method} {route.rule}" for route in opened.routes],
         "scopes": sorted({route.scope for route in opened.routes} - {PUBLIC}),
-        "commands": [f"shardapi {name}" for name in opened.commands],
+        "pages": [f"/panel/plugins/{name}/{page.name}" for page in opened.pages],
+        "commands": [f"shardapi {command}" for command in opened.commands],
     }

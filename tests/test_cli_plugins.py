@@ -64,7 +64,7 @@ def test_check_tells_what_a_list_would_open(invoke: Invoke, tmp_path: Path) -> N
     guest = by_name(result)["guest"]
     assert guest == {
         "name": "guest", "enabled": True, "bundled": False, "distribution": guest["distribution"], "version": "",
-        "routes": ["GET /api/v1/guest"], "scopes": ["read:guest"], "events": ["guest.slept"],
+        "routes": ["GET /api/v1/guest"], "scopes": ["read:guest"], "pages": [], "events": ["guest.slept"],
         "commands": ["shardapi guest"], "tables": [], "subscribers": [],
         "tasks": ["shardapi_tasks.<locals>.sleep"], "guards": ["shardapi_guards.<locals>.<lambda>"], "kept": [],
     }  # fmt: skip

@@ -23,6 +23,7 @@ from shardapi import ErrorCode, ShardApp, create_app, errors, events, hookspecs
 from shardapi.cli import main
 from shardapi.config import load
 from shardapi.installed import chosen
+from shardapi.inventory import running
 from shardapi.testing import Server
 
 PYTHON = [name for name in FILES if name.endswith(".py")]
@@ -221,6 +222,7 @@ def test_the_panel_has_its_page_for_who_is_signed_in(guided: ShardApp, client: F
     assert f'<a href="{place}" aria-current="page">Lamps</a>' in page.text
     assert f'<a href="{place}">Lamps</a>' in visitor.get("/panel/sessions").text
     assert visitor.get("/panel/plugins/lamps/other").status_code == 404
+    assert running(guided.shard, "lamps")["pages"] == [place]
 
 
 def test_they_count_hear_and_follow_on_a_running_shard(shard: Server) -> None:
