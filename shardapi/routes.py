@@ -17,6 +17,7 @@ from .errors import ApiError as ApiError
 from .errors import ErrorCode
 
 API_PREFIX = "/api/v1"
+METHODS = ("GET", "POST", "PATCH", "DELETE")
 
 
 class Answer(msgspec.Struct, rename="camel", kw_only=True):
@@ -169,6 +170,10 @@ class Routes(flask.Blueprint):
         """Declare a PATCH; see `declare`."""
         return self.declare("PATCH", rule, **options)
 
+    def put(self, rule: str, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # type: ignore[override]
+        """There is none: raises TypeError, which says what there is."""
+        return self.declare("PUT", rule, **options)
+
     def delete(self, rule: str, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # type: ignore[override]
         """Declare a DELETE; see `declare`."""
         return self.declare("DELETE", rule, **options)
@@ -194,6 +199,9 @@ class Routes(flask.Blueprint):
         and of the "answer" the members that its schema cannot tell; `headers` and `takes_headers` have a sentence for
         each header of its own that the call answers or takes.
         """
+
+        if method not in METHODS:
+            raise TypeError(f"{method} {rule}: a call is GET, POST, PATCH or DELETE")
 
         def register(view: Callable[..., Any]) -> Callable[..., Any]:
             hints = typing.get_type_hints(view, include_extras=True)
@@ -265,6 +273,7 @@ class Pages(Routes):
 
     get = flask.Blueprint.get
     post = flask.Blueprint.post
+    put = flask.Blueprint.put
     patch = flask.Blueprint.patch
     delete = flask.Blueprint.delete
 

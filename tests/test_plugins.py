@@ -87,6 +87,7 @@ def test_what_is_not_listed_opens_nothing(made: MakeApp) -> None:
         (HELLO.replace("hello.said", "user.joined"), "the event type user.joined is taken"),
         (HELLO.replace('"""Greet."""', ""), "a view has a sentence as its docstring"),
         (HELLO.replace(', scope="read:hello"', ""), "scope"),
+        (HELLO.replace("@hello.get", "@hello.put"), "PUT /hello: a call is GET, POST, PATCH or DELETE"),
         (
             HELLO.replace("return [hello]", "raise OSError('gone')"),
             "shardapi_blueprints failed: OSError('gone')",
