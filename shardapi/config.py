@@ -74,7 +74,7 @@ class CentralSettings(_Table, frozen=True):
 
 
 class PluginSettings(_Table, frozen=True):
-    """`enabled` None runs every bundled plugin and each file in `dir`; `tables` are [plugins.<name>]."""
+    """`enabled` None, or "*" in it, runs every bundled plugin and each file in `dir`; `tables` are [plugins.<name>]."""
 
     enabled: tuple[str, ...] | None = None
     dir: str = ""

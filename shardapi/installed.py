@@ -16,6 +16,7 @@ from .errors import ApiError
 GROUP = "shardapi"
 DISTRIBUTION = "shardapi"
 MOST_SAID = 300
+USUAL = "*"  # in [plugins] enabled: those that run if it is left out
 
 
 class PluginError(ConfigError):
@@ -134,10 +135,11 @@ def candidates(config: Config) -> dict[str, Candidate]:
 def chosen(config: Config, without: Collection[str] = ()) -> list[Candidate]:
     """The plugins that the settings enable, in order. Raises PluginError or ConfigError for an unknown name."""
     found = candidates(config)
-    names = config.plugins.enabled
-    if names is None:
-        names = tuple(sorted(name for name, one in found.items() if one.bundled or one.file))
-    names = tuple(name for name in names if name not in without)
+    usual = sorted(name for name, one in found.items() if one.bundled or one.file)
+    names: list[str] = []
+    for name in (USUAL,) if config.plugins.enabled is None else config.plugins.enabled:
+        names += usual if name == USUAL else [name]
+    names = [name for name in names if name not in without]
     installed = ", ".join(sorted(found))
     for name in names:
         if name not in found:

@@ -78,6 +78,14 @@ def test_what_is_not_listed_opens_nothing(made: MakeApp) -> None:
     app.shard.close()
 
 
+def test_a_star_in_the_list_is_all_that_run_without_one(made: MakeApp) -> None:
+    usual, listed = made(hello=HELLO), made(enabled=("status", "*", "hello"), hello=HELLO)
+    names = [[one.name for one in app.shard.plugins.loaded] for app in (usual, listed)]
+    assert names[1][0] == "status" and sorted(names[1]) == names[0] and {"hello", "nets"} < set(names[0])
+    for app in (usual, listed):
+        app.shard.close()
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

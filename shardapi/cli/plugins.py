@@ -22,8 +22,8 @@ def plugins() -> None:
 def list_plugins(settings: Config, as_json: bool) -> None:
     """List every plugin that is installed, whether it runs, and what it opens.
 
-    [plugins] enabled in the settings says which run; without it, all that came with shardapi. What a plugin has
-    stored stays when it is switched off: its tables are shown as kept.
+    [plugins] enabled in the settings says which run; without it, all that came with shardapi, which "*" in it stands
+    for. What a plugin has stored stays when it is switched off: its tables are shown as kept.
     """
     from ..inventory import inventory
     from ..store import kept_tables
@@ -92,11 +92,13 @@ def new_plugin(settings: Config, name: str, single_file: bool, into: str | None)
 
 
 def _tell_file(path: Path, settings: Config) -> None:
+    from ..installed import USUAL
+
     click.echo(f"Wrote {path}")
     folder = settings.plugins.dir and Path(settings.plugins.dir).expanduser()
     if not folder or not path.parent.samefile(folder):
         click.echo(f'It runs where the settings say [plugins] dir = "{path.parent.absolute()}".')
-    if settings.plugins.enabled is not None and path.stem not in settings.plugins.enabled:
+    if settings.plugins.enabled is not None and not {path.stem, USUAL} & set(settings.plugins.enabled):
         click.echo(f"Add {path.stem} to [plugins] enabled.")
     click.echo(f"See what it opens: shardapi plugins check {path.stem}")
 
@@ -106,7 +108,7 @@ def _tell_package(name: str, folder: Path, written: Sequence[Path]) -> None:
         click.echo(f"Wrote {path}")
     click.echo(f"\nTest it:  cd {folder} && pip install -e '.[test]' && pytest")
     click.echo(
-        f"Run it:   add {name} to [plugins] enabled; shardapi plugins check {name} tells what it opens."
+        f'Run it:   [plugins] enabled = ["*", "{name}"]; shardapi plugins check {name} tells what it opens.'
     )
 
 
