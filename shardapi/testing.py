@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
+MOST_EVENTS = 100_000
+LOG_LINES = 40  # of each server, told with a test that fails
+LOG_SECONDS = 0.3  # until what a server has logged is here
+
+STARTED = pytest.StashKey[list["Server"]]()
 
 
 class Failed(AssertionError):
@@ -48,6 +53,7 @@ class Server:
         self.url = ""
         self._process: subprocess.Popen[str] | None = None
         self._keys: dict[tuple[str, ...], str] = {}
+        self._browser: requests.Session | None = None
 
     # -- the process
 
@@ -134,12 +140,20 @@ class Server:
 
     def command(self, *arguments: str) -> Any:
         """Run a `shardapi` command on this data folder with --json; returns what it printed."""
+        return json.loads(self._run(*arguments))
+
+    def _run(self, *arguments: str) -> str:
         from .errands import ERRANDS
 
         done = ERRANDS.run([*arguments, "--json", "--data-dir", str(self.data_dir)], self.env)
         if done.returncode:
             raise Failed(f"{arguments} ended with {done.returncode}: {done.stderr}")
-        return json.loads(done.stdout)
+        return done.stdout
+
+    def events(self, *types: str) -> list[dict[str, Any]]:
+        """The events of the log, the oldest first, as the stream has them; those of some types, such as "user.*"."""
+        told = self._run("tail", "--no-follow", "--last", str(MOST_EVENTS), "--types", ",".join(types))
+        return [json.loads(line) for line in told.splitlines()]
 
     # -- calls
 
@@ -189,6 +203,18 @@ class Server:
     def delete(self, path: str, **options: Any) -> "requests.Response":
         """DELETE."""
         return self.request("DELETE", path, **options)
+
+    def page(self, path: str, **options: Any) -> "requests.Response":
+        """GET what the panel shows to who is signed in there, such as "/panel/plugins/lamps/lamps"."""
+        import requests
+
+        options.setdefault("timeout", 20)
+        if self._browser is None:
+            token = self.command("panel", "link")["url"].partition("#")[2]
+            self._browser = requests.Session()
+            self._browser.post(f"{self.url}/panel/sign-in", {"token": token}, **options).raise_for_status()
+        answer: requests.Response = self._browser.get(self.url + path, **options)
+        return answer
 
     def net(self, name: str = "Strike") -> dict[str, Any]:
         """A new net, as the API answers it."""
@@ -257,9 +283,12 @@ def shard_settings() -> dict[str, str]:
 
 
 @pytest.fixture
-def start_shard(tmp_path: Path, shard_settings: dict[str, str]) -> Iterator[Callable[..., Server]]:
+def start_shard(
+    tmp_path: Path, shard_settings: dict[str, str], request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Server]]:
     """Start shards: call it with `env`, `data_dir`, `arguments`; they end with the test."""
     started: list[Server] = []
+    request.node.stash[STARTED] = started
 
     def start(data_dir: Path | None = None, env: dict[str, str] | None = None, **options: Any) -> Server:
         given = {**shard_settings, **(env or {})}
@@ -355,6 +384,22 @@ def key(app: "ShardApp") -> str:
 def client(app: "ShardApp", key: str) -> "FlaskClient":
     """A test client of `app` that sends `key`."""
     return client_of(app, key)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a test that failed what its shards have logged, such as the traceback of an answer 500."""
+    report = yield
+    if report.failed and call.when == "call":
+        found = [*getattr(item, "funcargs", {}).values(), *item.stash.get(STARTED, [])]
+        servers = [one for one in found if isinstance(one, Server) and one.url]
+        if servers:
+            time.sleep(LOG_SECONDS)
+        for server in servers:
+            report.sections.append((f"Log of {server.url}", "\n".join(server.log[-LOG_LINES:])))
+    return report
 
 
 def client_of(app: "ShardApp", secret: str) -> "FlaskClient":
