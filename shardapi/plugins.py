@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import sys
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from .guards import Asked, Guard
 from .installed import Plugin, PluginError, blaming, chosen
 from .problems import named, owner
 from .routes import Page, Pages, Route, Routes
-from .store import StoreTooNew
+from .store import Model, StoreTooNew, rows
 from .subscribers import Subscriber
 from .tasks import Task
 
@@ -134,6 +135,7 @@ class Plugins:
         shard = app.shard
         for plugin in self.loaded:
             self._migrate(app, plugin)
+            self._look_for_tables(app, plugin)
         for plugin, type_ in self.each("shardapi_events", EventType):
             if type_.name in shard.events.types:
                 raise PluginError(plugin.name, f"the event type {type_.name} is taken")
@@ -163,6 +165,21 @@ class Plugins:
                 raise PluginError(plugin.name, str(error.__cause__)) from None
             raise
         self.opened[plugin.name].tables = store.tables_of(plugin.name)
+
+    def _look_for_tables(self, app: "ShardApp", plugin: Plugin) -> None:
+        """Raises PluginError for a table that the plugin has a class for, and its migrations do not make."""
+        models = {kind.__name__: kind._meta.table_name for kind in _models_of(plugin)}
+        if not models:
+            return
+        there = app.shard.store.read(lambda: {name for (name,) in rows("SELECT name FROM sqlite_master")})
+        why = (
+            "there is no folder migrations beside it"
+            if plugin.migrations is None
+            else "no migration makes it"
+        )
+        for name, table in models.items():
+            if table not in there:
+                raise PluginError(plugin.name, f"the table {table} of its {name} is not there: {why}")
 
     def collect(self, app: "ShardApp") -> None:
         """Take the plugins' subscribers and tasks, to be run when the app starts. Raises PluginError."""
@@ -241,3 +258,17 @@ class Plugins:
 
 def _group_name(routes: Routes) -> str:
     return routes.cli_group if isinstance(routes.cli_group, str) else routes.name
+
+
+def _models_of(plugin: Plugin) -> list[type[Model]]:
+    """The classes of tables that a plugin's modules have by now; those that others are made from have none."""
+    name = plugin.module.__name__
+    return [
+        kind
+        for module in [one for key, one in list(sys.modules.items()) if f"{key}.".startswith(f"{name}.")]
+        for kind in vars(module).values()
+        if isinstance(kind, type)
+        and issubclass(kind, Model)
+        and kind.__module__ == module.__name__
+        and not kind.__subclasses__()
+    ]

@@ -95,6 +95,10 @@ def test_a_star_in_the_list_is_all_that_run_without_one(made: MakeApp) -> None:
         (HELLO.replace("hello.said", "user.joined"), "the event type user.joined is taken"),
         (HELLO.replace('"""Greet."""', ""), "a view has a sentence as its docstring"),
         (HELLO.replace(', scope="read:hello"', ""), "scope"),
+        (
+            HELLO + "\nimport shardapi\nclass HelloSaid(shardapi.Model):\n    pass\n",
+            "the table hello_said of its HelloSaid is not there: there is no folder migrations beside it",
+        ),
         (HELLO.replace("@hello.get", "@hello.put"), "PUT /hello: a call is GET, POST, PATCH or DELETE"),
         (
             HELLO.replace("return [hello]", "raise OSError('gone')"),
