@@ -93,14 +93,22 @@ def test_operators_come_talk_and_move(start: Start) -> None:
 
 def test_what_is_printed_works(start: Start) -> None:
     demo = start("--operators", "1")
-    url = re.search(r"^  (http\S+)$", demo.said, re.M)
-    assert url is not None and requests.get(url[1], timeout=10).json()["openapi"].startswith("3.1")
+    manual, document = re.findall(r"^  (http\S+)$", demo.said, re.M)
+    assert requests.get(manual, timeout=10).headers["Content-Type"].startswith("text/html")
+    assert requests.get(document, timeout=10).json()["openapi"].startswith("3.1")
     tail = re.search(r"^  shardapi (tail .*)$", demo.said, re.M)
     assert tail is not None
     demo.wait(lambda: demo.get("/roster").json()["operators"])
     call = [sys.executable, "-m", "shardapi", *tail[1].split(), "--no-follow"]
     said = subprocess.run(call, capture_output=True, text=True, timeout=60).stdout
     assert "Anvil 1" in said
+    panel = re.search(r"^  (SHARDAPI_SERVER__BIND)=(\S+) shardapi (panel .*)$", demo.said, re.M)
+    assert panel is not None
+    call = [sys.executable, "-m", "shardapi", *panel[3].split()]
+    environ = {**os.environ, panel[1]: panel[2]}
+    link = subprocess.run(call, capture_output=True, text=True, timeout=60, env=environ).stdout
+    assert link.startswith(f"{demo.url}/panel/sign-in#")
+    assert requests.get(link.strip(), timeout=10).headers["Content-Type"].startswith("text/html")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -150,6 +158,29 @@ def test_a_signal_while_it_starts_ends_it_too(seconds: float, tmp_path: Path) ->
             while alive(family):
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
+    assert list(tmp_path.iterdir()) == []
+
+
+CUT_OFF = """
+import asyncio, os, signal
+from shardapi.simulation.demo import run
+
+begin = asyncio.create_subprocess_exec
+
+async def begin_and_be_cut_off(*call, **options):
+    server = await begin(*call, **options)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return server
+
+asyncio.create_subprocess_exec = begin_and_be_cut_off
+run(1, 1, "127.0.0.1:0", None)
+"""
+
+
+def test_a_signal_at_the_moment_the_server_is_begun_ends_it_too(tmp_path: Path) -> None:
+    call, environ = [sys.executable, "-c", CUT_OFF], {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(call, capture_output=True, text=True, timeout=60, env=environ)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from .. import clock, config
 from ..central import mint_uid
@@ -137,15 +138,18 @@ def _posts(guild: Guild, posts: Mapping[str, Sequence[str]]) -> list[Command]:
 
 
 def _say(url: str, key: str, folder: Path, operators: int, seed: int) -> None:
+    there = f"--data-dir {shlex.quote(str(folder))}"
     print(
         f"""
 A shard with {operators} simulated operators, seed {seed}. Look at it:
 
+  {url}/docs
   {url}/api/v1/openapi.json
   curl -H "Authorization: Bearer {key}" {url}/api/v1/status
   curl -H "Authorization: Bearer {key}" {url}/api/v1/roster
   curl -N -H "Authorization: Bearer {key}" {url}/api/v1/stream
-  shardapi tail --data-dir {shlex.quote(str(folder))}
+  shardapi tail {there}
+  SHARDAPI_SERVER__BIND={urlsplit(url).netloc} shardapi panel link {there}
 
 The key opens everything and ends with the demo, after a day at the latest. Ctrl-C ends it all.
 """,
@@ -163,9 +167,10 @@ class Stage:
         """Play until this task is cancelled. Raises ConfigError if the server does not start or ends by itself."""
         loop, me = asyncio.get_running_loop(), asyncio.current_task()
         assert me is not None
-        server = await self._start()
+        # Before there is a server: an exception while one is begun would leave it to itself.
         for number in SIGNALS:
             loop.add_signal_handler(number, me.cancel)
+        server = await self._start()
         try:
             url = await _url(server)
             say(url)
@@ -224,7 +229,8 @@ async def _stop(server: Process) -> None:
         with suppress(ProcessLookupError):
             os.kill(server.pid, signal.SIGTERM)
     try:
-        await asyncio.wait_for(server.wait(), END_SECONDS)
+        # With what it still says: a pipe that is open as the loop closes would be complained of.
+        await asyncio.wait_for(server.communicate(), END_SECONDS)
     except TimeoutError:
         with suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGKILL)
