@@ -5,20 +5,24 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import islice, pairwise
 from pathlib import Path
 from random import Random
+from threading import Thread
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from shardapi.cli.simulate import simulate
 from shardapi.simulation import speech
 from shardapi.simulation.radio import Refused
 from shardapi.simulation.rehearsal import Rehearsal
 from shardapi.simulation.scene import Scene
-from shardapi.simulation.script import ScriptError, parse
+from shardapi.simulation.script import ScriptError, Step, parse
 from shardapi.simulation.simulator import Done, Simulator
-from shardapi.testing import Server
+from shardapi.testing import STOP_SECONDS, Server
 
 Play = Callable[..., Rehearsal]
 
@@ -340,6 +344,49 @@ def test_tokens_of_the_script_need_no_data(shard: Server, tmp_path: Path) -> Non
     assert [json.loads(line)["do"] for line in done.stdout.splitlines()] == ["join", "leave"]
     assert [path.name for path in tmp_path.iterdir()] == ["script.json"]
     shard.wait(lambda: not roster(shard), "everyone to leave")
+
+
+def test_who_is_terminated_has_everyone_leave_and_its_key_revoked(
+    shard: Server, net: dict[str, Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "script.toml"
+    assign = '{at = 0, assign = "viper", net = "Strike"}'
+    talk = '{at = 0, talk = "viper", net = "Strike", seconds = 600}'
+    file.write_text(f'steps = [{{at = 0, join = ["viper", "raven"]}}, {assign}, {talk}]' + CAST)
+    call = ["simulate", "--url", shard.url, "--script", str(file), "--data-dir", str(shard.data_dir)]
+    with subprocess.Popen([sys.executable, "-m", "shardapi", *call], stdout=subprocess.DEVNULL) as process:
+        shard.wait(lambda: roster(shard).get("viper", {}).get("transmitting"), "Viper to talk")
+        process.terminate()
+        assert process.wait(STOP_SECONDS) == 1
+    shard.wait(lambda: not roster(shard), "everyone to leave")
+    keys = [key["state"] for key in shard.command("keys", "list") if key["name"] == "simulator"]
+    assert keys and set(keys) == {"revoked"}
+
+
+@pytest.mark.parametrize("url", ["shard:25588", "ftp://shard", "http://", "http://shard:x", "http://[::1"])
+def test_an_address_that_is_none_is_told(url: str) -> None:
+    done = CliRunner().invoke(simulate, ["--url", url, "--script", "none.toml"])
+    assert done.exit_code == 2
+    assert f'not "{url}"' in done.output
+
+
+def test_an_answer_that_is_no_shards_is_a_refusal() -> None:
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>")
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    done: list[Done] = []
+    with HTTPServer(("127.0.0.1", 0), Page) as site:
+        Thread(target=site.handle_request).start()
+        url = f"http://127.0.0.1:{site.server_port}"
+        step = Step(at=0, do="assign", user="viper", net="Strike")
+        asyncio.run(Simulator(url, {"viper": ""}, "scok_", done.append).run([step]))
+    assert done[0].refused.startswith(f"cannot ask {url}")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """`shardapi demo` and `shardapi simulate`: operators who are not there."""
 
 import json
+import signal
 from pathlib import Path
+from types import FrameType
+from urllib.parse import urlsplit
 
 import click
 import msgspec
@@ -43,8 +46,29 @@ def demo(operators: int, seed: int | None, bind: str, data_dir: Path | None) -> 
         run(operators, randrange(10_000) if seed is None else seed, bind, data_dir and data_dir.absolute())
 
 
+def _address(context: click.Context, parameter: click.Parameter, url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole:
+        raise click.BadParameter(f'write http://HOST:PORT or https://HOST, not "{url}"')
+    return url
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt  # as Ctrl-C does: everyone leaves, and a key that was made is revoked
+
+
 @click.command()
-@click.option("--url", required=True, metavar="URL", help="The shard, such as http://127.0.0.1:25588.")
+@click.option(
+    "--url",
+    required=True,
+    metavar="URL",
+    callback=_address,
+    help="The shard, such as http://127.0.0.1:25588.",
+)
 @click.option(
     "--script", "path", required=True, type=click.Path(path_type=Path), metavar="FILE", help="What they do."
 )
@@ -101,6 +125,9 @@ def simulate(
     from ..simulation.script import ScriptError, read
     from ..simulation.simulator import Done, Simulator, access
 
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # else it is meant to go on, as under nohup
+            signal.signal(number, _interrupt)
     refused = False
 
     def told(done: Done) -> None:

@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -134,7 +135,7 @@ class Simulator:
         except urllib.error.HTTPError as error:
             with error:
                 raise Refused(*problem(error.read(), str(error))) from None
-        except OSError as error:
+        except (OSError, HTTPException, msgspec.DecodeError) as error:
             raise Refused(f"cannot ask {self.url}: {error}") from None
 
 
