@@ -25,6 +25,7 @@ from shardapi.cli import COMMANDS, main
 from shardapi.testing import Operator, Server
 
 Invoke = Callable[..., Result]
+NO_DAYS = ("0", "-1", "nan", "inf", "36501", "3000000")
 
 
 @pytest.fixture
@@ -160,7 +161,7 @@ def test_an_unknown_scope_is_refused_with_those_there_are(invoke: Invoke) -> Non
         (" ", "--all-scopes"),
         ("n" * 65, "--all-scopes"),
         ("a\nb", "--all-scopes"),
-        ("bot", "--all-scopes", "--expires-days", "0"),
+        *(("bot", "--all-scopes", "--expires-days", days) for days in NO_DAYS),
     ],
 )
 def test_a_key_made_wrongly_is_not_made(invoke: Invoke, data_dir: Path, words: tuple[str, ...]) -> None:
@@ -183,6 +184,11 @@ def test_an_operators_token_says_who_they_are(invoke: Invoke) -> None:
 @pytest.mark.parametrize("user_id", ["a b", "", "x" * 65, "ä"])
 def test_a_token_for_an_impossible_user_is_refused(invoke: Invoke, user_id: str) -> None:
     assert invoke("operators", "token", user_id, "--name", "Ann").exit_code == 2
+
+
+@pytest.mark.parametrize("days", NO_DAYS)
+def test_a_token_for_no_time_or_for_ever_is_refused(invoke: Invoke, days: str) -> None:
+    assert invoke("operators", "token", "1", "--name", "Ann", "--expires-days", days).exit_code == 2
 
 
 # -- what there is

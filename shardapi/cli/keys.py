@@ -6,7 +6,7 @@ import click
 
 from .. import clock
 from ..config import Config
-from .options import as_json, checked_name, opened, say, with_config
+from .options import Days, as_json, checked_name, opened, say, with_config
 
 if TYPE_CHECKING:
     from ..auth import Key
@@ -29,7 +29,7 @@ def keys() -> None:
 @click.option("--service", is_flag=True, help="A service key: it only listens on /ws, and has no scopes.")
 @click.option(
     "--expires-days",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Days(),
     metavar="N",
     help="End it by itself after N days.",
 )

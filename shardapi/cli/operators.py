@@ -6,7 +6,7 @@ import click
 
 from .. import clock
 from ..config import Config
-from .options import as_json, checked_name, opened, say, with_config
+from .options import Days, as_json, checked_name, opened, say, with_config
 
 DAY_MS = 86_400_000
 
@@ -22,7 +22,7 @@ def operators() -> None:
 @click.option("--role", "roles", multiple=True, metavar="ROLE", help="A Discord role id; repeat for more.")
 @click.option(
     "--expires-days",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Days(),
     metavar="N",
     default=30.0,
     help="End it by itself after N days (default: 30).",

@@ -22,6 +22,20 @@ if TYPE_CHECKING:
 C = TypeVar("C", click.Command, Callable[..., Any])
 
 
+class Days(click.FloatRange):
+    """How long something is good: up to a hundred years, so that its end is a time that can be written."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True, max=36_500)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuses nan too, which is in no order with any bound."""
+        days = super().convert(value, param, ctx)
+        if days != days:
+            self.fail(f"{value} is not a number of days.", param, ctx)
+        return days
+
+
 def config_options(command: C) -> C:
     """Give a command the parameters --config (`file`) and --data-dir (`data_dir`)."""
     data_dir = click.option("--data-dir", metavar="DIR", help="The data folder (default: ./shard-data).")
