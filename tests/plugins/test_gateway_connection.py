@@ -4,6 +4,7 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import gevent
@@ -277,18 +278,18 @@ def test_twenty_frames_a_second_are_heard_in_peace(pair: Open) -> None:
     assert echo.hurried == [False] * 20 + [True] * 5
 
 
-def test_an_allowance_comes_back_with_time() -> None:
+def test_an_allowance_comes_back_with_time(monkeypatch: pytest.MonkeyPatch) -> None:
     allowance = Allowance(2, 0.02)
-    assert [allowance.take() for _ in range(3)] == [True, True, False]
-    gevent.sleep(0.03)
-    assert [allowance.take() for _ in range(3)] == [True, True, False]
+    for now, taken in ((1.0, [True, True, False]), (1.019, [False]), (1.021, [True, True, False])):
+        monkeypatch.setattr(connection, "time", SimpleNamespace(monotonic=lambda now=now: now))
+        assert [allowance.take() for _ in taken] == taken
 
 
 def test_a_flood_leaves_the_loop_to_others(pair: Open) -> None:
     echo, peer = pair()
-    flood = gevent.spawn(peer.send, frame(PONG) * 100_000)
+    flood = gevent.spawn(peer.send, frame(PONG) * 1_000_000)  # more than can be read in the time
     turns = 0
-    with gevent.Timeout(0.3, False):
+    with gevent.Timeout(1, False):
         while True:
             gevent.sleep(0.001)
             turns += 1
