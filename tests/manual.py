@@ -51,9 +51,15 @@ def streams(shard: Server) -> int:
 
 
 @contextlib.contextmanager
-def started(command: list[str], shard: Server, **options: Any) -> "Iterator[subprocess.Popen[str]]":
-    """A program that goes on until it is no longer wanted."""
-    env = {"KEY": shard.key(), "SHARD": shard.url, "PATH": os.environ["PATH"]}
+def started(
+    command: list[str], shard: Server, *variables: str, **options: Any
+) -> "Iterator[subprocess.Popen[str]]":
+    """A program that goes on until it is no longer wanted; it has these variables of ours too."""
+    env = {
+        "KEY": shard.key(),
+        "SHARD": shard.url,
+        **{name: os.environ[name] for name in ("PATH", *variables)},
+    }
     process = subprocess.Popen(
         command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
     )

@@ -34,6 +34,7 @@ GUIDES = (
     Guide("events", "Events", "stream"),
     Guide("webhooks", "Webhooks", "webhooks"),
     Guide("widget", "The public widget", "embed"),
+    Guide("operators", "Operators' clients", "gateway"),
     Guide("plugins", "Write a plugin"),
 )
 

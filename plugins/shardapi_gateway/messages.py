@@ -37,12 +37,12 @@ class Join(FromClient):
     guild_id: Name
     mode: Literal["control", "voice"] = "control"
     service_listen: bool = False
-    display_name: Name = ""
+    display_name: Name | None = ""
 
     @property
     def name(self) -> str:
         """The display name as it can be shown, "" if there is none."""
-        name = "".join(one for one in self.display_name if one not in CONTROLS).strip()
+        name = "".join(one for one in self.display_name or "" if one not in CONTROLS).strip()
         return "" if name in (".", "..") else name
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from manual import BLOCK, HERE, SECONDS, blocks, started, streams, walk
+from websockets.sync.client import connect
 
 from shardapi import ShardApp
 from shardapi.testing import Operator, Server
@@ -73,6 +74,40 @@ def test_the_follower_goes_on_where_it_was(shard: Server, tmp_path: Path) -> Non
         assert process.stdout is not None
         assert "operation.closed" in process.stdout.readline()
     shard.wait(lambda: streams(shard) == 0)
+
+
+def test_a_client_of_the_guide_hears_what_happens(
+    shard: Server, operator: Callable[..., Operator], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (mint,), (code,) = blocks("operators", "sh", shard.url), blocks("operators", "python", shard.url)
+    monkeypatch.setenv("TOKEN", walk(shard, mint.replace("123456789012345678", "876543210")).strip())
+    (tmp_path / "client.py").write_text(code)
+    net = shard.net("Recon")
+    with started([sys.executable, "client.py"], shard, "TOKEN", cwd=tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "on []\n"
+        for user in ("1", "876543210"):
+            shard.post("/assignments", {"userId": user, "netUid": net["netUid"]})
+        shard.post("/operation", {"open": True})
+        talker = operator("1", name="Bo")
+        talker.send(type="ptt.start", netUid=net["netUid"])
+        said = list(iter(process.stdout.readline, "Bo talks\n"))
+        assert said[-1] == "on ['Recon']\n"
+
+
+def test_what_a_client_is_told_looks_as_in_the_guide(shard: Server) -> None:
+    hello, join, joined = map(json.loads, blocks("operators", "json", shard.url))
+    shown = shard.command("operators", "token", "123456789012345678", "--name", "Ann", "--role", "456")
+    shard.post("/assignments", {"userId": "123456789012345678", "netUid": shard.net("Strike")["netUid"]})
+    address = shard.url.replace("http", "ws", 1) + "/ws"
+    with connect(address, additional_headers={"Authorization": f"Bearer {shown['token']}"}, proxy=None) as ws:
+        said = json.loads(ws.recv())
+        assert said == {**hello, "guildId": said["guildId"]}
+        ws.send(json.dumps({**join, "guildId": said["guildId"]}))
+        said = json.loads(ws.recv())
+    assert said["user"] == joined["user"] and said.keys() == joined.keys()
+    assert said["config"].keys() == joined["config"].keys()
+    assert said["config"]["nets"][0].keys() == joined["config"]["nets"][0].keys()
 
 
 def test_the_write_options_do_what_is_said(shard: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,7 @@ def test_a_listener_has_a_stable_id_that_fits_a_frame_of_voice(
     [
         ({"displayName": "  Äther\x00 "}, "Äther"),
         ({"displayName": ""}, "Recorder"),
+        ({"displayName": None}, "Recorder"),
         ({"displayName": ".."}, "Recorder"),
         ({}, "Recorder"),
     ],
