@@ -102,7 +102,9 @@ class Dispatcher:
             if route.scope is not PUBLIC:
                 admit(call, route)
             answer = self._run(call, route)
-        except (Exception, SystemExit, gevent.Timeout) as error:  # a view cannot end the process
+        except (gevent.GreenletExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # a view cannot end the process
             problem = self._problem(call, error)
             code = problem.kind.code
             answer = self._render_problem(call, problem)

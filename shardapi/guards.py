@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+import gevent
+
 from .commands import Command
 from .errors import ApiError, ErrorCode
 from .guild import Guild
@@ -35,7 +37,7 @@ class Asked:
         """Ask it. Raises ApiError where it refuses."""
         try:
             self.guard.check(guild, command)
-        except ApiError:
+        except (ApiError, gevent.GreenletExit):
             raise
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             self.problems.failed(self.plugin, "guard", named(self.guard.check), error)

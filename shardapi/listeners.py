@@ -4,7 +4,9 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ParamSpec
 
-from .problems import named, owner
+import gevent
+
+from .problems import home, named, owner
 
 if TYPE_CHECKING:
     from .problems import Problems
@@ -26,13 +28,15 @@ class Listeners(list[Callable[P, object]]):
         for listener in self:
             try:
                 listener(*args, **kwargs)
-            except Exception as error:
-                module = getattr(listener, "__module__", None) or ""
+            except gevent.GreenletExit:
+                raise
+            except BaseException as error:
+                module = home(listener)
                 if module.startswith(CORE):
                     raise
                 self._contain(owner(module, self.modules) or module, listener, error)
 
-    def _contain(self, plugin: str, listener: object, error: Exception) -> None:
+    def _contain(self, plugin: str, listener: object, error: BaseException) -> None:
         if self.problems is None:
             log.error("%s failed", named(listener), exc_info=error)
         else:

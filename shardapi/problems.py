@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 from . import clock
@@ -16,7 +17,7 @@ MOST = 100
 
 
 class Where(NamedTuple):
-    """The plugin, the place in it (start, view, subscriber, task, guard, loop) and what is wrong there."""
+    """The plugin, the place in it (start, view, subscriber, listener, task, guard, metrics, loop), what is wrong."""
 
     plugin: str
     place: str
@@ -98,7 +99,19 @@ def summary(error: BaseException) -> str:
 
 def named(function: object) -> str:
     """What a function is called where it is written."""
-    return str(getattr(function, "__qualname__", type(function).__qualname__))
+    inner = _inner(function)
+    return str(getattr(inner, "__qualname__", type(inner).__qualname__))
+
+
+def home(function: object) -> str:
+    """The module that a function was written in, "" where that cannot be told."""
+    return str(getattr(_inner(function), "__module__", None) or "")
+
+
+def _inner(function: object) -> object:
+    while isinstance(function, partial):
+        function = function.func
+    return function
 
 
 def owner(module: str, modules: Mapping[str, str]) -> str:

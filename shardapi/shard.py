@@ -25,7 +25,7 @@ from .models import add_guild, guild_ids
 from .operators import Operators
 from .plugins import Plugins
 from .presence import Presence
-from .problems import Problems
+from .problems import Problems, home, named, owner
 from .routes import Answer
 from .stalls import Stalls
 from .store import Store, create_private, many, one
@@ -129,8 +129,18 @@ class Shard:
     def spawn(self, task: Callable[[], Any]) -> gevent.Greenlet:
         """Run a function in a greenlet of its own, which ends with this worker's turn at the shard."""
         self._tasks = [one for one in self._tasks if not one.ready()]
-        self._tasks.append(gevent.spawn(task))
+        plugin = owner(home(task), self.plugins.modules)
+        self._tasks.append(gevent.spawn(self._contained, plugin, task) if plugin else gevent.spawn(task))
         return self._tasks[-1]
+
+    def _contained(self, plugin: str, task: Callable[[], Any]) -> Any:
+        try:
+            return task()
+        except gevent.GreenletExit:
+            raise
+        except BaseException as error:
+            self.problems.failed(plugin, "task", named(task), error)
+            return None
 
     def start(self, worker: Any, tasks: list[Callable[[], None]]) -> None:
         """Begin to work; timers, gateway and tasks wait until no other process serves this data folder."""

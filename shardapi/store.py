@@ -98,6 +98,8 @@ class Store:
                 return fn()
         except Exception as error:  # returned, because gevent prints what a pool's thread raises
             return _Raised(translated(error))
+        except BaseException as error:  # an attempt to end the process, which nothing that runs here may
+            return _Raised(_contained(error))
 
     @contextmanager
     def _connection(self, reading: bool) -> Iterator[None]:
@@ -186,6 +188,12 @@ def _unpack(answer: Any) -> Any:
     if isinstance(answer, _Raised):
         raise answer.error
     return answer
+
+
+def _contained(error: BaseException) -> Exception:
+    contained = RuntimeError(f"raised in the store: {error!r}")
+    contained.__cause__ = error
+    return contained
 
 
 def translated(error: Exception) -> Exception:

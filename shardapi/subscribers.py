@@ -31,5 +31,5 @@ class Subscriber:
                 self.react(self._newest)
             except gevent.GreenletExit:
                 raise
-            except (Exception, SystemExit, gevent.Timeout) as error:
+            except BaseException as error:
                 self.problems.failed(self.plugin, "subscriber", named(self.react), error)

@@ -26,7 +26,7 @@ class Task:
                 return self.work()
             except gevent.GreenletExit:
                 raise
-            except (Exception, SystemExit, gevent.Timeout) as error:
+            except BaseException as error:
                 if monotonic() - began >= WELL:
                     wait = FIRST_WAIT
                 self.problems.failed(self.plugin, "task", named(self.work), error)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import gevent
 import pytest
 from flask.testing import FlaskClient
 from strangers import IMPORTS
@@ -75,7 +76,9 @@ def test_a_guard_is_told_who_asks(app: ShardApp, client: FlaskClient, guarded: A
     assert seen == [key.id for key in app.shard.keys.all()]
 
 
-@pytest.mark.parametrize("error", [ValueError("secret"), SystemExit(1)])
+@pytest.mark.parametrize(
+    "error", [ValueError("secret"), SystemExit(1), gevent.Timeout(1), KeyboardInterrupt()]
+)
 def test_a_guard_that_breaks_refuses_nothing_and_is_told(
     app: ShardApp, client: FlaskClient, guarded: Any, caplog: pytest.LogCaptureFixture, error: BaseException
 ) -> None:

@@ -1,5 +1,8 @@
 """Listeners: what plugins do wrong in them is told, and reaches nobody else."""
 
+from functools import partial
+
+import gevent
 import pytest
 
 from shardapi import Event, ShardApp
@@ -8,14 +11,16 @@ from shardapi.events import OperationChanged
 from shardapi.listeners import Listeners
 
 
+@pytest.mark.parametrize("error", [ValueError("secret"), SystemExit(3), gevent.Timeout(1, "secret")])
 def test_a_plugins_listener_that_raises_takes_neither_the_writer_nor_the_stream_down(
-    app: ShardApp, caplog: pytest.LogCaptureFixture
+    app: ShardApp, caplog: pytest.LogCaptureFixture, error: BaseException
 ) -> None:
     shard, seen = app.shard, []
 
-    def broken(*_: object) -> None:
-        raise ValueError("secret")
+    def breaks(what: BaseException, *_: object) -> None:
+        raise what
 
+    broken = partial(breaks, error)
     for listeners in (
         shard.events.on_commit,
         shard.writer.on_change,
@@ -32,9 +37,8 @@ def test_a_plugins_listener_that_raises_takes_neither_the_writer_nor_the_stream_
     assert len(seen) >= 5 and shard.guild.operation_open and shard.hub.log.newest == shard.events.newest
     assert set(shard.problems.counts) == {("test_listeners", "listener")}
     ready = app.test_client().get("/ready")
-    assert (
-        ready.status_code == 200 and "broken failed: ValueError" in ready.text and "secret" not in ready.text
-    )
+    said = f"breaks failed: {type(error).__name__}"
+    assert ready.status_code == 200 and said in ready.text and "secret" not in ready.text
     assert "plugin test_listeners: listener " in caplog.text
 
 

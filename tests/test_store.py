@@ -2,7 +2,7 @@
 
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,20 @@ def test_what_is_written_is_durable_before_it_is_acknowledged(store: Store) -> N
     assert store.execute(lambda: one("PRAGMA journal_mode"))[0] == "wal"
     assert store.execute(lambda: one("PRAGMA synchronous"))[0] == 2  # FULL
     assert store.execute(lambda: one("PRAGMA foreign_keys"))[0] == 1
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), gevent.Timeout(1)])
+@pytest.mark.parametrize("run", [Store.read, Store.execute])
+def test_nothing_that_runs_in_it_ends_the_process(
+    store: Store, run: Callable[..., Any], error: BaseException
+) -> None:
+    def hostile() -> None:
+        raise error
+
+    with pytest.raises(RuntimeError) as raised:
+        run(store, hostile)
+    assert raised.value.__cause__ is error
+    assert store.read(lambda: one("SELECT 1")) == store.execute(lambda: one("SELECT 1")) == (1,)
 
 
 def test_a_read_waits_for_no_write(store: Store) -> None:

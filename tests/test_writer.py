@@ -1,5 +1,6 @@
 """The writer: group commit in order, failures that touch nobody else, and other processes on the same store."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -155,6 +156,10 @@ class BrokenDisk(peewee.OperationalError):
     sqlite_errorcode = 10
 
 
+def interrupt(_: Any) -> None:
+    raise KeyboardInterrupt
+
+
 def fails() -> None:
     add("half")
     raise LookupError("mine")
@@ -182,8 +187,22 @@ def test_a_write_that_fails_leaves_nothing_and_touches_nobody_else(shard: Shard)
         lambda shard: shard.writer.write(lambda: one("INSERT INTO nothing VALUES (1)")),
         lambda shard: shard.writer.write(lambda: (add("half"), add("half"))),
         lambda shard: shard.writer.write(lambda: Audit.insert(guild=None).execute()),
+        lambda shard: shard.writer.write(lambda: (add("half"), sys.exit(3))),
+        lambda shard: shard.writer.write(lambda: add("half"), tell=lambda _: sys.exit(3)),
+        lambda shard: shard.central.submit([SetOperation(open=True)], record=interrupt),
     ],
-    ids=["tell", "record", "event", "answer", "sql", "constraint", "model"],
+    ids=[
+        "tell",
+        "record",
+        "event",
+        "answer",
+        "sql",
+        "constraint",
+        "model",
+        "exit",
+        "tell exits",
+        "interrupt",
+    ],
 )
 def test_whatever_fails_in_a_write_fails_alone(shard: Shard, broken: Callable[[Shard], Any]) -> None:
     seen = told(shard)
