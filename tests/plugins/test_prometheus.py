@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
 import requests
 from apps import API, client_of, join, said
 from demos import Demo
 from flask.testing import FlaskClient
 from prometheus_client import REGISTRY, Counter, Metric
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -273,18 +275,69 @@ class Broken:
         raise ZeroDivisionError
 
 
+class Odd:
+    """Metrics that are given, or else raised."""
+
+    def __init__(self, what: Any) -> None:
+        self.what = what
+
+    def collect(self) -> Any:
+        if isinstance(self.what, BaseException):
+            raise self.what
+        return self.what
+
+
 @pytest.mark.parametrize(
-    "bad", [Broken(), object(), Counter("shardapi_transmissions", "Ours.", ["net"], registry=None)]
+    "bad",
+    [
+        Broken(),
+        object(),
+        None,
+        Counter("shardapi_transmissions", "Ours.", ["net"], registry=None),
+        Odd(SystemExit(3)),
+        Odd(gevent.Timeout(1)),
+        Odd([1]),
+        Odd([GaugeMetricFamily("range_shots", "Shots.", value="many")]),  # type: ignore[arg-type]
+    ],
 )
-def test_metrics_that_fail_are_left_out(
+def test_metrics_that_fail_are_left_out_counted_and_told(
     app: ShardApp, client: FlaskClient, bad: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     good = Counter("shop_sales_total", "Sales.", registry=None)
     app.extensions[COLLECTORS] = [bad, good]
+    scraped(client)
     text = scraped(client)
     assert text.count("# TYPE shardapi_transmissions_total") == 1
     assert "shop_sales_total 0.0" in text and "range_shots" not in text
-    assert "left out" in caplog.text
+    assert "plugin metrics: metrics " in caplog.text
+    assert value(client, "shardapi_plugin_errors_total", plugin="metrics", where="metrics") >= 1
+    ready = client.get("/ready").json
+    assert ready is not None and {one["where"] for one in ready["problems"]} == {"metrics"}
+
+
+def test_metrics_that_fail_are_laid_to_the_plugin_whose_they_are(
+    make_app: Callable[..., ShardApp], tmp_path: Path
+) -> None:
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    (folder / "range.py").write_text(
+        "from prometheus_client import Gauge\n"
+        "from shardapi import hookimpl\n\n"
+        "class Shots:\n"
+        "    collect = None\n\n"
+        "@hookimpl\n"
+        "def shardapi_blueprints(app):\n"
+        '    wind = Gauge("range_wind", "Wind.", registry=None)\n'
+        "    wind.set_function(lambda: 1 / 0)\n"
+        '    app.extensions.setdefault("prometheus_collectors", []).extend([wind, Shots()])\n'
+        "    return []\n"
+    )
+    app = make_app(PLUGINS__DIR=str(folder))
+    assert "range_wind" not in scraped(client_of(app))
+    assert {(where.plugin, where.place, where.what) for where, _ in app.shard.problems.now()} == {
+        ("range", "metrics", "Gauge failed: ZeroDivisionError"),
+        ("range", "metrics", "Shots failed: TypeError"),
+    }
 
 
 # -- what we ship
