@@ -1,6 +1,7 @@
 """Which plugins there are, which of them the settings want, and loading one: the bundled ones are entry points too."""
 
 import importlib.util
+import re
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -10,13 +11,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-from .config import Config, ConfigError
+from .config import PLUGIN_KEYS, Config, ConfigError
 from .errors import ApiError
 
 GROUP = "shardapi"
 DISTRIBUTION = "shardapi"
 MOST_SAID = 300
 USUAL = "*"  # in [plugins] enabled: those that run if it is left out
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+RESERVED = PLUGIN_KEYS | {"core", "shardapi"}  # what else stands under [plugins], and what ours is told as
 
 
 class PluginError(ConfigError):
@@ -61,11 +64,12 @@ class Plugin(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A plugin that could be loaded: an entry point, or a file."""
+    """A plugin that could be loaded: an entry point, or a file; `rival` is another distribution with its name."""
 
     name: str
     entry: EntryPoint | None
     file: Path | None
+    rival: str = ""
 
     @property
     def distribution(self) -> str:
@@ -84,6 +88,13 @@ class Candidate(NamedTuple):
 
     def load(self) -> Plugin:
         """Import it. Raises PluginError."""
+        if not NAME.fullmatch(self.name):
+            raise PluginError(self.name, "a plugin is named with a-z, 0-9 and _, a letter first")
+        if self.name in RESERVED:
+            raise PluginError(self.name, "a plugin cannot have this name")
+        if self.rival:
+            both = f"{self.distribution} and {self.rival}"
+            raise PluginError(self.name, "two distributions have a plugin of this name", both)
         with blaming(self.name, "cannot be loaded"):
             if self.entry is not None:
                 return Plugin(self.name, self.entry.load(), self.distribution, self.version, self.bundled)
@@ -120,7 +131,13 @@ def _module(name: str, file: Path) -> ModuleType:
 
 def candidates(config: Config) -> dict[str, Candidate]:
     """Every plugin that is installed or lies in [plugins] dir, by name."""
-    found = {entry.name: Candidate(entry.name, entry, None) for entry in entry_points(group=GROUP)}
+    found: dict[str, Candidate] = {}
+    for entry in entry_points(group=GROUP):
+        one, known = Candidate(entry.name, entry, None), found.get(entry.name)
+        if known is not None:
+            one, known = (one, known) if one.bundled else (known, one)
+            one = one._replace(rival=known.distribution)
+        found[entry.name] = one
     if config.plugins.dir:
         folder = Path(config.plugins.dir).expanduser()
         if not folder.is_dir():

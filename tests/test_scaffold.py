@@ -40,7 +40,7 @@ def refusal(result: Result) -> str:
 def package(tmp_path: Path) -> Path:
     """The package of a new plugin."""
     folder = tmp_path / "new"
-    assert new("button_box", folder).exit_code == 0
+    assert new("radio_1", folder).exit_code == 0
     return folder
 
 
@@ -61,9 +61,9 @@ def test_a_new_package_is_installed_and_passes_its_own_tests(package: Path, tmp_
     path = os.pathsep.join(filter(None, (site, os.environ.get("PYTHONPATH"))))
     said = run("pytest", "-q", "-p", "no:cacheprovider", "tests", cwd=package, PYTHONPATH=path)
     assert "passed" in said and "failed" not in said
-    opened = run("shardapi", "plugins", "check", "button_box", cwd=package, PYTHONPATH=path)
-    assert "shardapi-button-box 0.1.0" in opened and "POST /api/v1/button_box" in opened
-    assert "button_box_note" in opened and "button_box.added" in opened and "shardapi button_box" in opened
+    opened = run("shardapi", "plugins", "check", "radio_1", cwd=package, PYTHONPATH=path)
+    assert "shardapi-radio-1 0.1.0" in opened and "POST /api/v1/radio_1" in opened
+    assert "radio_1_note" in opened and "radio_1.added" in opened and "shardapi radio_1" in opened
 
 
 def test_a_new_file_runs_from_its_folder(make_app: Callable[..., ShardApp], tmp_path: Path) -> None:
@@ -76,7 +76,35 @@ def test_a_new_file_runs_from_its_folder(make_app: Callable[..., ShardApp], tmp_
     assert answer["talking"] == 0 and not answer["loud"]
 
 
-@pytest.mark.parametrize("name", ["9lives", "Talk", "a-b", "../x", "", "x" * 41])
+def test_two_new_packages_run_in_one_shard_and_are_described_apart(
+    make_app: Callable[..., ShardApp], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("diary", "ledger"):
+        assert new(name, tmp_path / name).exit_code == 0
+        info = tmp_path / name / f"shardapi_{name}-0.1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: shardapi-{name}\nVersion: 0.1.0\n")
+        (info / "entry_points.txt").write_text(f"[shardapi]\n{name} = shardapi_{name}\n")
+        monkeypatch.syspath_prepend(tmp_path / name)
+    notes = tmp_path / "ledger" / "shardapi_ledger" / "notes.py"
+    notes.write_text(
+        notes.read_text("utf-8").replace("    at: str\n", "    at: str\n    sum: int = 0\n"), "utf-8"
+    )
+    app = make_app(PLUGINS__ENABLED="diary,ledger,openapi")
+    schemas = client_of(app, "").get("/api/v1/openapi.json").get_json()["components"]["schemas"]
+    for name, members in (("Diary", {"id", "text", "at"}), ("Ledger", {"id", "text", "at", "sum"})):
+        note = schemas[f"{name}NoteAdded"]["properties"]["note"]["$ref"].rpartition("/")[2]
+        assert set(schemas[note]["properties"]) == members
+
+
+@pytest.mark.parametrize("name", ["status", "keys", "events", "dir", "core", "shardapi"])
+@pytest.mark.parametrize("options", [[], ["--single-file"]])
+def test_a_name_with_which_it_could_not_run_is_refused(tmp_path: Path, name: str, options: list[str]) -> None:
+    assert f"the name {name} is taken" in refusal(new(name, tmp_path / "new", *options))
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("name", ["9lives", "Talk", "a-b", "a__b", "a_", "../x", "", "x" * 41])
 def test_a_name_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
     assert "a plugin is named with" in refusal(new(name, tmp_path / "new"))
     assert not (tmp_path / "new").exists()

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -29,7 +30,7 @@ class Shapes:
         answered = _with_nested([Problem, *(route.answer for route in routes), *events])
         found = [*given, *(kind for kind in answered if kind not in given)]
         references, components = msgspec.json.schema_components(found, ref_template=REFERENCE)
-        names = {name: _plain(name) for name in components}
+        names = _names(components)
         self.components = {
             names[name]: {**_renamed(schema, names), "title": names[name]}
             for name, schema in components.items()
@@ -75,11 +76,19 @@ def _with_nested(types: Iterable[Any]) -> dict[Any, None]:
     return seen
 
 
-def _plain(name: str) -> str:
-    """The name of a schema; of two Structs with one name, which msgspec tells apart by module, `AuditEntry`."""
-    module, _, own = name.rpartition(".")
-    last = module.rpartition(".")[2].removeprefix("shardapi_")
-    return "".join(word.title() for word in re.split("[^A-Za-z0-9]+", last)) + own
+def _names(components: Iterable[str]) -> dict[str, str]:
+    """What schemas are called; of two Structs with one name, which msgspec tells apart by module, `AuditEntry`."""
+    found = {name: _plain(name.rpartition(".")[0].rpartition(".")[2], name) for name in components}
+    times = Counter(found.values())
+    return {
+        name: short if times[short] == 1 else _plain(name.rpartition(".")[0], name)
+        for name, short in found.items()
+    }
+
+
+def _plain(place: str, name: str) -> str:
+    words = re.split("[^A-Za-z0-9]+", place.removeprefix("shardapi_"))
+    return "".join(word.title() for word in words) + name.rpartition(".")[2]
 
 
 def _renamed(schema: Any, names: dict[str, str]) -> Any:

@@ -1,21 +1,29 @@
 """`shardapi plugins new`: what a new plugin begins as, a package with everything or one file."""
 
 import re
+from importlib.metadata import entry_points
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from string import Template
 
+from ..auth import SCOPES
+from ..cli import COMMANDS
 from ..config import ConfigError
+from ..installed import GROUP, RESERVED
 
-NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+NAME = re.compile(r"(?=.{1,40}$)[a-z][a-z0-9]*(_[a-z0-9]+)*")  # two _ together part the words of a variable
 MODULE = "plugin"  # the folder that becomes the package
 
 
 def check_name(name: str) -> None:
-    """Raises ConfigError for what cannot be the name of a plugin."""
+    """Raises ConfigError for what cannot be the name of a new plugin."""
     if not NAME.fullmatch(name):
-        raise ConfigError(f'a plugin is named with a-z, 0-9 and _, a letter first, not "{name[:64]}"')
+        raise ConfigError(f'a plugin is named with a-z, 0-9 and single _, a letter first, not "{name[:64]}"')
+    if name in {*RESERVED, *COMMANDS, *(entry.name for entry in entry_points(group=GROUP))}:
+        raise ConfigError(f"the name {name} is taken")
+    for scope in SCOPES.keys() & {f"read:{name}", f"write:{name}"}:
+        raise ConfigError(f"the name {name} is taken: there is a scope {scope}")
 
 
 def write_package(name: str, into: Path) -> list[Path]:
