@@ -32,7 +32,7 @@ HOOKS = [
 ]
 EVENT_NAME = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+")
 SCOPE_NAME = re.compile(r"[a-z][a-z0-9_-]*(:[a-z0-9_-]+)+")
-PARAMETER = re.compile(r"<(?:([^:<>]+):)?[^:<>]+>")
+PARAMETER = re.compile(r"<(?:(?:string|([^:<>]+)):)?[^:<>]+>")  # a string is what it is if nothing is said
 
 
 class Opened(msgspec.Struct):
@@ -63,6 +63,7 @@ class Plugins:
         self.opened: dict[str, Opened] = {CORE: Opened()}
         self.guard_errors: tuple[ErrorCode, ...] = ()
         self._taken: dict[tuple[str, str], Route] = {}
+        self._files: dict[str, str] = {}
         for candidate in chosen(config, without):
             self.loaded.append(candidate.load())
             self.opened[candidate.name] = Opened()
@@ -105,13 +106,14 @@ class Plugins:
             return
         if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
             raise PluginError(plugin.name, "its Settings are no msgspec.Struct")
-        try:
-            self.settings[kind] = msgspec.convert(table, kind, strict=False, dec_hook=read_rate)
-        except msgspec.ValidationError as error:
-            raise PluginError(plugin.name, what, f"plugins.{plugin.name}: {describe(error)}") from None
-        for key in table:
-            if key not in {field.encode_name for field in msgspec.structs.fields(kind)}:
-                raise PluginError(plugin.name, what, f"plugins.{plugin.name}: unknown setting {key}")
+        with blaming(plugin.name, what):
+            try:
+                self.settings[kind] = msgspec.convert(table, kind, strict=False, dec_hook=read_rate)
+            except msgspec.ValidationError as error:
+                raise PluginError(plugin.name, what, f"plugins.{plugin.name}: {describe(error)}") from None
+            for key in table:
+                if key not in {field.encode_name for field in msgspec.structs.fields(kind)}:
+                    raise PluginError(plugin.name, what, f"plugins.{plugin.name}: unknown setting {key}")
 
     def each(self, hook: str, kind: type, **arguments: Any) -> Iterator[tuple[Plugin, Any]]:
         """What each plugin's own implementation of a hook returns, one item after another. Raises PluginError."""
@@ -137,15 +139,18 @@ class Plugins:
             self._migrate(app, plugin)
             self._look_for_tables(app, plugin)
         for plugin, type_ in self.each("shardapi_events", EventType):
+            if not (isinstance(type_.name, str) and EVENT_NAME.fullmatch(type_.name)):
+                raise PluginError(plugin.name, "an event type is named like word.word", repr(type_.name))
             if type_.name in shard.events.types:
                 raise PluginError(plugin.name, f"the event type {type_.name} is taken")
-            if not EVENT_NAME.fullmatch(type_.name):
-                raise PluginError(plugin.name, "an event type is named like word.word", repr(type_.name))
             shard.events.types[type_.name] = type_
             self.opened[plugin.name].events.append(type_.name)
         for plugin, routes in self.each("shardapi_blueprints", Routes, app=app):
             self.attach_routes(app, plugin.name, routes)
         for plugin, guard in self.each("shardapi_guards", Guard, app=app):
+            for code in guard.errors:
+                if not isinstance(code, ErrorCode):
+                    raise PluginError(plugin.name, "a guard refuses with what is no ErrorCode", repr(code))
             shard.central.guards.append(Asked(plugin.name, guard, shard.problems))
             self.opened[plugin.name].guards.append(named(guard.check))
             self.guard_errors += guard.errors
@@ -191,6 +196,9 @@ class Plugins:
             app.tasks.append(Task(plugin.name, work, problems))
             self.opened[plugin.name].tasks.append(named(work))
         self._look_for_undeclared(app)
+        for plugin in self.loaded:
+            if not plugin.bundled:  # of ours it is known
+                _describe(app, plugin)
 
     # -- routes
 
@@ -246,14 +254,25 @@ class Plugins:
         served = {route.name for route in self.routes}
         guarded = {name for name, one in app.blueprints.items() if isinstance(one, Pages)}
         for rule in app.url_map.iter_rules():
-            if rule.endpoint.rpartition(".")[0] in guarded:
+            of, _, name = rule.endpoint.rpartition(".")
+            if name == "static" and (other := self._files.setdefault(rule.rule, of)) != of:
+                raise PluginError(plugin or CORE, f"the files at {rule.rule} are those of {other}")
+            if of in guarded:
                 continue
-            if rule.endpoint not in served and not rule.endpoint.endswith(".static"):
+            if rule.endpoint not in served and name != "static":
                 owner = plugin or self._owner(app.view_functions.get(rule.endpoint))
                 raise PluginError(owner, f"{rule.rule} was added without a declaration and its scope")
 
     def _owner(self, view: object) -> str:
         return owner(str(getattr(view, "__module__", "")), self.modules)
+
+
+def _describe(app: "ShardApp", plugin: Plugin) -> None:
+    """Raises PluginError for a plugin with which there would be no OpenAPI document."""
+    from .openapi import document
+
+    with blaming(plugin.name, "what it declares cannot be described"):
+        msgspec.json.encode(document(app.shard, plugin.name))
 
 
 def _group_name(routes: Routes) -> str:

@@ -1,5 +1,6 @@
 """Plugins that break: named in one line, left out whole or stopping the start, contained while the shard runs."""
 
+import asyncio
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -95,6 +96,11 @@ BREAKS = {
         GUEST.replace('__name__, ', '__name__, url_prefix="", ').replace('"/guest"', '"/health"'),
         "GET /health is taken by shardapi",
     ),
+    "a taken path with a parameter": (
+        GUEST.replace('"/guest"', '"/<string:what>"').replace("read(shard: Shard)", "read(what: str)")
+        + '@routes.get("/<which>", scope="read:guest")\ndef other(which: str) -> Answer:\n    """The same."""\n',
+        "GET /api/v1/<which> is taken by guest",
+    ),
     "a taken blueprint": (GUEST.replace('Routes("guest"', 'Routes("status"'), "its blueprint cannot be registered"),
     "a taken scope": (
         GUEST.replace("read:guest", "read:status"),
@@ -102,6 +108,21 @@ BREAKS = {
     ),
     "an odd scope": (GUEST.replace("read:guest", "read guest"), "a scope is named like word:word: 'read guest'"),
     "a taken event": (GUEST.replace("guest.slept", "user.joined"), "the event type user.joined is taken"),
+    "an event without a name": (GUEST.replace('"guest.slept"', "7"), "an event type is named like word.word: 7"),
+    "an event that cannot be described": (
+        GUEST.replace('EventType("guest.slept", Slept', 'EventType("guest.slept", dict'),
+        "what it declares cannot be described: KeyError",
+    ),
+    "an answer that cannot be described": (
+        GUEST.replace("class Slept", "class Odd(Answer):\n    of: type = int\n\nclass Slept").replace(
+            "-> Answer", "-> Odd"
+        ),
+        "what it declares cannot be described: TypeError",
+    ),
+    "errors that are none": (
+        GUEST.replace('scope="read:guest")', 'scope="read:guest", errors=["full"])'),
+        "what it declares cannot be described: AttributeError",
+    ),
     "an odd event": (GUEST.replace("guest.slept", "guest\\nslept"), "an event type is named like word.word"),
     "a taken command": (
         GUEST + '@routes.cli.command("keys")\ndef keys():\n    pass\nroutes.cli_group = None\n',
@@ -115,6 +136,13 @@ BREAKS = {
         GUEST.replace("(msgspec.Struct, frozen=True, forbid_unknown_fields=True)", ""),
         "its Settings are no msgspec.Struct",
     ),
+    "settings that raise what they want": (
+        GUEST.replace("beds: int = 1", "def __post_init__(self):\n        raise KeyError('beds')"),
+        "its settings cannot be used: KeyError('beds')",
+    ),
+    "settings of a type that there is not": (
+        GUEST.replace("beds: int", "beds: 'Bed'"), "its settings cannot be used: NameError(",
+    ),
     "a task that is none": (
         GUEST + "@hookimpl\ndef shardapi_tasks(app):\n    return ['run']\n",
         "shardapi_tasks returned what is none of functions: 'run'",
@@ -122,6 +150,10 @@ BREAKS = {
     "a guard that is none": (
         GUEST + "@hookimpl\ndef shardapi_guards(app):\n    return [read]\n",
         "shardapi_guards returned what is none of Guard",
+    ),
+    "a guard's code that is none": (
+        GUEST + "@hookimpl\ndef shardapi_guards(app):\n    return [Guard(read, ['full'])]\n",
+        "a guard refuses with what is no ErrorCode: 'full'",
     ),
 }  # fmt: skip
 
@@ -168,6 +200,38 @@ def test_of_two_that_want_the_same_the_later_is_left_out(run: MakeApp) -> None:
     app = run(guest=GUEST, twin=second)
     assert told(app) == [("twin", "start", "GET /api/v1/guest is taken by guest")]
     assert ask(app, "/api/v1/guest").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["core", "shardapi", "dir", "enabled"])
+def test_a_name_that_stands_for_something_else_is_refused(run: MakeApp, name: str) -> None:
+    with pytest.raises(PluginError, match=f"plugin {name}: a plugin cannot have this name"):
+        run("stop", **{name: GUEST})  # type: ignore[arg-type]
+    assert told(run(**{name: GUEST})) == [(name, "start", "a plugin cannot have this name")]  # type: ignore[arg-type]
+
+
+def test_a_name_that_is_none_is_refused(run: MakeApp) -> None:
+    with pytest.raises(PluginError, match="plugin My-Guest: a plugin is named with a-z, 0-9 and _, a letter"):
+        run("stop", **{"My-Guest": GUEST})  # type: ignore[arg-type]
+
+
+def test_a_distribution_takes_no_name_of_another(
+    run: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(install(tmp_path / "thief", "status", GUEST))
+    complaint = "two distributions have a plugin of this name: shardapi and stranger-status"
+    with pytest.raises(PluginError, match=f"plugin status: {complaint}"):
+        run("stop")
+    assert told(run()) == [("status", "start", "two distributions have a plugin of this name")]
+
+
+def test_files_of_two_plugins_do_not_lie_at_one_place(run: MakeApp) -> None:
+    files = GUEST.replace("__name__, ", '__name__, static_folder="static", static_url_path="/files", ')
+    twin = files.replace('Routes("guest"', 'Routes("twin"').replace('"/guest"', '"/twin"')
+    twin = twin.replace("read:guest", "read:twin").replace("guest.slept", "twin.slept")
+    with pytest.raises(
+        PluginError, match="plugin twin: the files at /api/v1/files/<path:filename> are those of guest"
+    ):
+        run("stop", guest=files, twin=twin)
 
 
 def test_a_scope_may_be_shared_under_the_same_sentence_only(run: MakeApp) -> None:
@@ -267,7 +331,14 @@ def test_a_store_newer_than_a_plugin_names_it(run: MakeApp) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["raise ValueError('secret')", "raise SystemExit(1)", "import gevent; raise gevent.Timeout(1)", "1/0"],
+    [
+        "raise ValueError('secret')",
+        "raise SystemExit(1)",
+        "import gevent; raise gevent.Timeout(1)",
+        "import asyncio; raise asyncio.CancelledError('secret')",
+        "shard.store.read(lambda: exit(1))",
+        "1/0",
+    ],
 )
 def test_a_view_that_raises_is_a_500_and_a_problem(
     run: MakeApp, caplog: pytest.LogCaptureFixture, line: str
@@ -298,7 +369,7 @@ def test_a_subscriber_that_raises_is_called_again_and_disturbs_nobody(
 
     def react(newest: int) -> None:
         seen.append(newest)
-        raise SystemExit("secret") if len(seen) == 1 else ValueError("secret")
+        raise KeyboardInterrupt("secret") if len(seen) == 1 else ValueError("secret")
 
     reactions = [Subscriber("bad", react, problems), Subscriber("good", other.append, problems)]
     greenlets = [app.shard.spawn(one.run) for one in reactions]
@@ -325,7 +396,9 @@ def test_a_task_that_raises_is_begun_anew_with_growing_waits(
     def work() -> None:
         runs.append(1)
         if len(runs) < 9:
-            raise SystemExit if len(runs) == 3 else OSError("secret")
+            raise {3: SystemExit, 4: KeyboardInterrupt, 5: asyncio.CancelledError}.get(len(runs), OSError)(
+                "secret"
+            )
 
     Task("bad", work, app.shard.problems).run()
     assert len(runs) == 9 and waits == [1, 2, 4, 8, 16, 32, 60, 60]
@@ -366,6 +439,18 @@ def test_a_task_is_ended_by_the_shard_and_not_begun_anew(app: ShardApp) -> None:
     app.shard.retire()
     greenlet.join(5)
     assert greenlet.ready() and runs == [1] and app.shard.problems.counts == {}
+
+
+@pytest.mark.parametrize("error", ["OSError('secret')", "SystemExit(3)", "KeyboardInterrupt()"])
+def test_a_greenlet_of_a_plugin_that_raises_is_told_and_ends_nothing_else(
+    run: MakeApp, caplog: pytest.LogCaptureFixture, error: str
+) -> None:
+    spawning = "shard.spawn(work)\n    return Answer()\n\ndef work():\n    raise " + error
+    app = run(guest=GUEST.replace("return Answer()", spawning))
+    assert ask(app, "/api/v1/guest").status_code == 200
+    wait(lambda: app.shard.problems.counts == {("guest", "task"): 1})
+    assert told(app) == [("guest", "task", f"work failed: {error.partition('(')[0]}")]
+    assert "plugin guest: task work failed" in caplog.text
 
 
 def test_a_problem_is_told_for_an_hour_and_counted_for_ever(

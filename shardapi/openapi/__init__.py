@@ -26,14 +26,16 @@ Every answer has `ok`; every error is a problem document with a stable `code`, a
 `Idempotency-Key`, `If-Match` and `X-Audit-Log-Reason`. Unknown members and parameters are ignored."""
 
 
-def document(shard: "Shard") -> dict[str, Any]:
-    """The whole document: paths, schemas, errors, events, security."""
+def document(shard: "Shard", plugin: str = "") -> dict[str, Any]:
+    """The whole document, or what is in it of one plugin: paths, schemas, errors, events, security."""
+    opened = shard.plugins.opened
     routes = [
         _guarded(route, shard.plugins.guard_errors)
-        for route in shard.plugins.routes
+        for route in (opened[plugin].routes if plugin else shard.plugins.routes)
         if not route.websocket and route.rule.startswith("/api/")
     ]
-    types = [*shard.events.types.values(), GAP]
+    known = shard.events.types
+    types = [known[name] for name in (opened[plugin].events if plugin else known)] + [GAP]
     shapes = Shapes(routes, (type_.data for type_ in types))
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
