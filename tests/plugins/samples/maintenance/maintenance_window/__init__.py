@@ -28,6 +28,7 @@ from .settings import Settings as Settings
 from .window import MAINTENANCE, Span, Window, WindowChanged, keep, told
 
 EXTENSION = "maintenance"
+YEAR_MS = 366 * 86_400_000
 READ, WRITE = "read:maintenance", "write:maintenance"
 
 routes = Routes(
@@ -116,10 +117,14 @@ def _keep(span: Span, write: Write, shard: Shard) -> WindowWritten:
 
 def _time(text: str) -> int:
     try:
-        return clock.ms(text)
+        found = clock.ms(text)
     except (ValueError, OverflowError):
         problem = FieldError("startsAt", "Expected a time such as 2026-11-20T18:00:00Z")
         raise errors.INVALID_VALUE("startsAt is not a time.", errors=(problem,)) from None
+    if found and abs(found - clock.now()) > YEAR_MS:
+        problem = FieldError("startsAt", "Expected a time within a year from now")
+        raise errors.INVALID_VALUE("startsAt is too far away.", errors=(problem,))
+    return found
 
 
 def _window() -> Window:

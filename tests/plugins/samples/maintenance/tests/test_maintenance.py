@@ -92,7 +92,13 @@ def test_each_change_is_an_event_and_a_repeat_is_none(app: ShardApp, client: Fla
     assert [one.type for one in log.page(0, log.newest)] == ["maintenance.changed"]
 
 
-@pytest.mark.parametrize("body", [{}, {"minutes": 0}, {"minutes": 61}, {"minutes": 5, "startsAt": "soon"}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *({}, {"minutes": 0}, {"minutes": 61}, {"minutes": 5, "startsAt": "soon"}),
+        *({"minutes": 5, "startsAt": f"{year}-12-31T23:59:59Z"} for year in ("0001", "9999")),
+    ],
+)
 def test_what_is_no_window_is_refused(start_app: Callable[..., ShardApp], body: dict[str, Any]) -> None:
     app = start_app({"SHARDAPI_PLUGINS__MAINTENANCE__LONGEST_MINUTES": "60"})
     _, secret = app.shard.keys.create("owner", ["write:maintenance"])
