@@ -97,7 +97,10 @@ class Candidate(NamedTuple):
             raise PluginError(self.name, "two distributions have a plugin of this name", both)
         with blaming(self.name, "cannot be loaded"):
             if self.entry is not None:
-                return Plugin(self.name, self.entry.load(), self.distribution, self.version, self.bundled)
+                found = self.entry.load()
+                if not isinstance(found, ModuleType):
+                    raise PluginError(self.name, "its entry point names no module", repr(found))
+                return Plugin(self.name, found, self.distribution, self.version, self.bundled)
             assert self.file is not None
             module = _module(f"shardapi_file_{self.name}", self.file)
             version = str(getattr(module, "__version__", ""))

@@ -65,7 +65,11 @@ class Plugins:
         self._taken: dict[tuple[str, str], Route] = {}
         self._files: dict[str, str] = {}
         for candidate in chosen(config, without):
-            self.loaded.append(candidate.load())
+            plugin = candidate.load()
+            for other in self.loaded:
+                if other.module is plugin.module:
+                    raise PluginError(plugin.name, f"its module is that of {other.name}")
+            self.loaded.append(plugin)
             self.opened[candidate.name] = Opened()
         for plugin in self.loaded:
             self._take_settings(plugin, config.plugins.tables.get(plugin.name, {}))

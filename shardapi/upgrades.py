@@ -1,7 +1,8 @@
 """Upgrades: migrations forward only, all of the core's or a plugin's in one transaction: the store is old or new."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 CORE = "core"
 BEFORE, KEPT = "before-upgrade-", 3
 HISTORY = "migration_"
+TRANSACTION, ALLOW, DENY = (
+    22,
+    0,
+    1,
+)  # of SQLite's authorizer: BEGIN, COMMIT and ROLLBACK, which no savepoint is
 
 
 def steps_in(directory: Path) -> set[str]:
@@ -80,13 +86,24 @@ def run(name: str, directory: Path) -> list[str]:
 
     database.execute_sql("PRAGMA foreign_keys = 0")  # tables are made anew; inside, it cannot be changed
     try:
-        with database.atomic():
+        with database.atomic(), _whole():
             before = tables()
             applied: list[str] = Runner(database.obj, str(directory), table_name=HISTORY + name).up()
             _note_tables(name, before)
     finally:
         database.execute_sql("PRAGMA foreign_keys = 1")
     return applied
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    """Let nothing end the transaction that runs: half of it would be kept, and be in the way of the next try."""
+    connection = database.connection()
+    connection.set_authorizer(lambda action, *_: DENY if action == TRANSACTION else ALLOW)
+    try:
+        yield
+    finally:
+        connection.set_authorizer(None)
 
 
 def _note_tables(name: str, before: set[str]) -> None:

@@ -214,6 +214,36 @@ def test_a_name_that_is_none_is_refused(run: MakeApp) -> None:
         run("stop", **{"My-Guest": GUEST})  # type: ignore[arg-type]
 
 
+def test_an_entry_point_that_names_no_module_is_refused(
+    run: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = install(tmp_path / "odd", "guest", GUEST)
+    (folder / "stranger_guest-1.2.dist-info" / "entry_points.txt").write_text(
+        "[shardapi]\nguest = stranger_guest:routes\nodd = nowhere:\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+    settings = PluginSettings(enabled=("status", "guest", "odd"), on_error="skip")
+    app = create_app(Config(data_dir=str(tmp_path / "data"), plugins=settings))
+    assert told(app) == [
+        ("guest", "start", "its entry point names no module"),
+        ("odd", "start", "cannot be loaded"),
+    ]
+    app.shard.close()
+
+
+def test_a_module_is_one_plugin(run: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = install(tmp_path / "twice", "guest", GUEST)
+    (folder / "stranger_guest-1.2.dist-info" / "entry_points.txt").write_text(
+        "[shardapi]\nguest = stranger_guest\ntwin = stranger_guest\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+    settings = PluginSettings(enabled=("status", "guest", "twin"), on_error="skip")
+    app = create_app(Config(data_dir=str(tmp_path / "data"), plugins=settings))
+    assert told(app) == [("twin", "start", "its module is that of guest")]
+    assert ask(app, "/api/v1/guest").status_code == 200
+    app.shard.close()
+
+
 def test_a_distribution_takes_no_name_of_another(
     run: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -311,6 +341,27 @@ def test_a_migration_that_fails_half_way_is_rolled_back_whole_and_tried_again(ru
     assert tables(app) == {"whole", "half", "after"} and told(app) == []
     assert app.shard.plugins.opened["guest"].tables == ["after", "half", "whole"]
     assert ask(app, "/api/v1/guest").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "db.connection().executescript('CREATE TABLE after (x)')",
+        "db.commit()",
+        "db.rollback()",
+        "db.execute_sql('END')",
+    ],
+)
+def test_a_migration_that_ends_its_transaction_is_rolled_back_whole_too(run: MakeApp, line: str) -> None:
+    steps = {"0001_whole": TABLE.format("whole"), "0002_half": HALF.replace("raise OSError('no luck')", line)}
+    app = run(migrations={"guest": steps}, guest=GUEST)
+    assert told(app) == [("guest", "start", "a migration failed and was taken back")]
+    assert tables(app) == set()
+    app.shard.close()
+    mended = {**steps, "0002_half": HALF.replace("raise OSError('no luck')", "pass")}
+    app = run("stop", migrations={"guest": mended}, guest=GUEST)
+    assert tables(app) == {"whole", "half"}
+    assert app.shard.central.submit([_rename(app)], record=lambda outcome: outcome).changed
 
 
 def test_a_migration_that_is_no_python_names_its_plugin(run: MakeApp) -> None:
