@@ -13,10 +13,11 @@ from . import config as settings
 from . import health, refusals
 from .config import Config
 from .dispatch import Dispatcher
-from .installed import PluginError
+from .installed import UNDER_WAY, PluginError
 from .plugins import CORE
 from .routes import Call
 from .shard import Shard
+from .stalls import impatient
 from .subscribers import Subscriber
 from .tasks import Task
 
@@ -30,7 +31,8 @@ def create_app(config: Config | None = None) -> "ShardApp":
     left_out: list[PluginError] = []
     while True:
         try:
-            return _assembled(config, left_out)
+            with impatient(UNDER_WAY):
+                return _assembled(config, left_out)
         except PluginError as error:
             if config.plugins.on_error == "stop":
                 raise

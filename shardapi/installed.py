@@ -19,6 +19,7 @@ DISTRIBUTION = "shardapi"
 MOST_SAID = 300
 USUAL = "*"  # in [plugins] enabled: those that run if it is left out
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+UNDER_WAY: list[str] = []  # the plugins whose code runs as an app is built
 RESERVED = PLUGIN_KEYS | {"core", "shardapi"}  # what else stands under [plugins], and what ours is told as
 
 
@@ -34,12 +35,15 @@ class PluginError(ConfigError):
 @contextmanager
 def blaming(plugin: str, what: str) -> Iterator[None]:
     """Make whatever the plugin's code raises a PluginError, an attempt to end the process too."""
+    UNDER_WAY.append(plugin)
     try:
         yield
     except (PluginError, ApiError, KeyboardInterrupt):
         raise  # an ApiError is the store's: it cannot be written now, which is no plugin's fault
     except BaseException as error:
         raise PluginError(plugin, what, repr(error)) from error
+    finally:
+        UNDER_WAY.pop()
 
 
 class Plugin(NamedTuple):

@@ -9,7 +9,8 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ HUNG_SECONDS = 5.0  # what blocks for so long is named while it still does: it m
 
 _sleep = get_original("time", "sleep")
 _start_thread = get_original("_thread", "start_new_thread")
+_lock = get_original("_thread", "allocate_lock")
 
 
 class Culprit(NamedTuple):
@@ -130,6 +132,26 @@ class Stalls:
                 told_after *= 2
                 log.error("%s has blocked the loop for %.0f s", _sentence(look.who), blocked)
             del frame, look
+
+
+@contextmanager
+def impatient(who: Sequence[str]) -> Iterator[None]:
+    """Tell in the log while a plugin keeps the block from coming to its end: the last of `who`, as it is then."""
+    over = _lock()
+    over.acquire()
+    _start_thread(_tell_who, (who, over))
+    try:
+        yield
+    finally:
+        over.release()
+
+
+def _tell_who(who: Sequence[str], over: Any) -> None:
+    waited = 0.0
+    while not over.acquire(True, max(HUNG_SECONDS, waited)):
+        waited += max(HUNG_SECONDS, waited)
+        for plugin in who[-1:]:
+            log.warning("plugin %s has kept the start waiting for up to %.0f s", plugin, waited)
 
 
 def blamed(seen: Sequence[Look]) -> Culprit | None:

@@ -13,7 +13,9 @@ import gevent.hub
 import pytest
 import requests
 
-from shardapi.stalls import Culprit, Look, blamed
+from shardapi import stalls
+from shardapi.installed import UNDER_WAY, blaming
+from shardapi.stalls import Culprit, Look, blamed, impatient
 from shardapi.testing import Server
 
 GREENLETS: list[Any] = [object(), object(), object()]  # the first frames of their stacks
@@ -97,6 +99,21 @@ def look(blocked: float, greenlet: int, function: str, line: int = 1, file: str 
 def test_who_is_blamed(looks: list[Look], function: str | None) -> None:
     who = blamed(looks)
     assert (who and who.function) == function
+
+
+def test_what_keeps_the_start_waiting_is_named_while_it_does(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(stalls, "HUNG_SECONDS", 0.01)
+    ends = time.monotonic() + 10
+    with impatient(UNDER_WAY):
+        time.sleep(0.1)
+        assert caplog.records == []  # nobody's code
+        with blaming("visitor", "failed"), blaming("guest", "failed"):
+            while not caplog.records and time.monotonic() < ends:
+                time.sleep(0.01)
+    assert caplog.records and not UNDER_WAY
+    assert caplog.records[0].getMessage().startswith("plugin guest has kept the start waiting for up to ")
 
 
 @pytest.fixture(scope="module")
