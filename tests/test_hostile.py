@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from panels import Visitor
 from strangers import GUEST, install
 
 import shardapi.tasks
@@ -411,6 +412,31 @@ def test_a_view_that_raises_is_a_500_and_a_problem(
         assert record.getMessage().startswith("plugin guest: GET /api/v1/guest failed: ")
         assert answer.headers["X-Request-Id"] in record.getMessage()
     assert ask(app, "/api/v1/status").status_code == 200
+
+
+PAGE = (
+    GUEST
+    + """
+@routes.page("Guest", "guest.html")
+def page():
+    raise ERROR
+"""
+)
+
+
+@pytest.mark.parametrize(
+    "error", ["ValueError('secret')", "SystemExit(3)", "__import__('gevent').Timeout(1)"]
+)
+def test_a_page_of_the_panel_that_raises_is_told_in_it(
+    run: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    monkeypatch.syspath_prepend(install(tmp_path / "guest", "guest", PAGE.replace("ERROR", error)))
+    settings = PluginSettings(enabled=("panel", "guest"))
+    app = create_app(Config(data_dir=str(tmp_path / "data"), plugins=settings))
+    page = Visitor(app).sign_in().get("/panel/plugins/guest/page")
+    assert page.status_code == 500 and "Something went wrong here." in page.text and "secret" not in page.text
+    assert [(plugin, where) for plugin, where, _ in told(app)] == [("guest", "view")]
+    app.shard.close()
 
 
 def test_a_subscriber_that_raises_is_called_again_and_disturbs_nobody(

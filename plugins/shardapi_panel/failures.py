@@ -60,7 +60,7 @@ def aborted(error: HTTPException) -> Any:
     return error
 
 
-def failed(error: Exception) -> Any:
+def failed(error: BaseException) -> Any:
     """What a view raised: logged and counted, and told only by the request's id."""
     shard, request = this_shard(), flask.request
     shard.problems.failed(flask.g.get("panel_plugin", "panel"), "view", request.path[:100], error)

@@ -3,11 +3,13 @@
 from typing import Any
 
 import flask
+import gevent
 
 from shardapi.inside import outer_call
 
 from .api import inside, this_shard
 from .blueprint import panel
+from .failures import failed
 
 
 @panel.get("/plugins/<plugin>/<name>")
@@ -19,5 +21,8 @@ def of_plugin(plugin: str, name: str) -> Any:
         flask.abort(404)
     flask.g.panel_plugin = plugin  # what fails from here on is laid to it
     inside()  # whoever asks is the call's key from here on
-    shown = found.run(outer_call(flask.request.environ))
-    return flask.render_template(found.template, title=found.title, **shown)
+    try:
+        shown = found.run(outer_call(flask.request.environ))
+        return flask.render_template(found.template, title=found.title, **shown)
+    except (SystemExit, gevent.Timeout) as error:  # which Flask gives to no handler
+        return failed(error)
