@@ -1,5 +1,6 @@
 """The event log: what happened, in order, kept on disk; everything that tells the outside reads from here."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -8,13 +9,14 @@ import gevent.event
 import msgspec
 
 from .clock import iso, now
-from .events import CORE_EVENTS, GAP, Event, Gap, PttStart, PttStop, UserJoined, UserLeft
+from .events import CORE_EVENTS, GAP, Event, EventType, Gap, PttStart, PttStop, UserJoined, UserLeft
 from .listeners import Listeners
 from .models import Cursor, to_json
 from .store import Store, database, many, one, rows
 from .weight import Weight
 
 PAGE = 500
+EVENT_NAME = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+")
 HEARD_SECONDS = 3.0
 HELD_HOURS, HELD_COUNT, HELD_BYTES = 120, 1_000_000, 512 * 1024 * 1024  # what a held cursor keeps at most
 
@@ -269,6 +271,17 @@ class Follower:
         ).execute()
 
 
+def _check(event: Event, kind: EventType | None) -> None:
+    """Raises ValueError for an event that no reader could make sense of; of a plugin's that is off none is known."""
+    if kind is None:
+        if not (isinstance(event.type, str) and EVENT_NAME.fullmatch(event.type)):
+            raise ValueError(f"{event.type!r} is no type of event")
+    elif isinstance(event.data, msgspec.Struct) and not isinstance(event.data, kind.data):
+        raise ValueError(
+            f"the data of {kind.name} is a {kind.data.__name__}, not a {type(event.data).__name__}"
+        )
+
+
 class Batch:
     """Events on their way into the log: numbered, encoded, and what they open and close."""
 
@@ -284,10 +297,13 @@ class Batch:
         """Number events in their order; a hot loop, hence the local names."""
         log, number, now = self.log, self.last, self.now
         guild, block, encode = log.guild_id, log.block, ENCODER.encode
-        add_row, add_logged = self._rows.append, self.logged.append
+        add_row, add_logged, known = self._rows.append, self.logged.append, log.types
         for event in events:
             number += 1
             at, type_, net = event.at or now, event.type, event.net
+            kind = known.get(type_)
+            if kind is None or type(event.data) is not kind.data:
+                _check(event, kind)
             data = encode(event.data).decode()
             add_row((number, guild, type_, net, at, data))
             add_logged(Logged(number, type_, net, block(number, type_, at, data)))

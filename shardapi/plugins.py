@@ -14,6 +14,7 @@ from .auth import PUBLIC, SCOPES
 from .cli import COMMANDS
 from .config import Config, describe, read_rate
 from .errors import ErrorCode
+from .eventlog import EVENT_NAME
 from .events import EventType
 from .guards import Asked, Guard
 from .installed import Plugin, PluginError, blaming, chosen
@@ -30,7 +31,6 @@ CORE = "shardapi"
 HOOKS = [
     name for name, _ in inspect.getmembers(hookspecs, inspect.isfunction) if name.startswith("shardapi_")
 ]
-EVENT_NAME = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+")
 SCOPE_NAME = re.compile(r"[a-z][a-z0-9_-]*(:[a-z0-9_-]+)+")
 PARAMETER = re.compile(r"<(?:(?:string|([^:<>]+)):)?[^:<>]+>")  # a string is what it is if nothing is said
 

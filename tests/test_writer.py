@@ -397,13 +397,22 @@ def test_looking_abroad_beside_a_commit_does_not_bring_back_the_state_before_it(
     assert shard.guild.operation_open and shard.guild.version == 2
 
 
-def test_an_event_that_cannot_be_encoded_takes_no_other_with_it(app: ShardApp) -> None:
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Event("bad.event", object()),
+        Event("bad", OperationChanged(open=True)),
+        Event("bad.event\ndata: {}", OperationChanged(open=True)),
+        Event(3, OperationChanged(open=True)),  # type: ignore[arg-type]
+        Event("config.changed", OperationChanged(open=True)),
+        Event("user.joined", OperationChanged(open=True)),
+    ],
+)
+def test_an_event_that_says_nothing_to_a_reader_takes_no_other_with_it(app: ShardApp, bad: Event) -> None:
     writer, dropped = app.shard.writer, []
     writer.on_dropped.append(dropped.append)
     opened = OperationChanged(open=True)
-    writer.post(
-        [Event("operation.opened", opened), Event("bad", object()), Event("operation.closed", opened)]
-    )
+    writer.post([Event("operation.opened", opened), bad, Event("operation.closed", opened)])
     writer.append([Event("operation.opened", opened)])
     logged = [event.type for event in app.shard.events.page(0, 2**62)]
     assert logged == ["operation.opened", "operation.closed", "operation.opened"]
