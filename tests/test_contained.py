@@ -103,7 +103,7 @@ def test_nothing_that_a_plugin_raises_takes_the_stream_the_gateway_or_another_pl
         ready = shard.get("/ready", key="")
         assert ready.status_code == 200
         found = {(one["plugin"], one["where"]) for one in ready.json()["problems"]}
-        assert found == {("hostile", place) for place in PLACES}
+        assert found >= {("hostile", place) for place in PLACES}
         assert (shard.worker_pid, reader.connects) == (worker, 1)
         for place in PLACES - {"view"}:
             said = f"plugin hostile: {place} "

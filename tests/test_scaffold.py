@@ -95,6 +95,8 @@ def test_two_new_packages_run_in_one_shard_and_are_described_apart(
     for name, members in (("Diary", {"id", "text", "at"}), ("Ledger", {"id", "text", "at", "sum"})):
         note = schemas[f"{name}NoteAdded"]["properties"]["note"]["$ref"].rpartition("/")[2]
         assert set(schemas[note]["properties"]) == members
+    for module in [one for one in sys.modules if one.startswith(("shardapi_diary", "shardapi_ledger"))]:
+        del sys.modules[module]
 
 
 @pytest.mark.parametrize("name", ["status", "keys", "events", "dir", "core", "shardapi"])
