@@ -28,6 +28,7 @@ class Master:
         self._ready = False
         arbiter.handle_hup = self.reload
         arbiter.murder_workers = self.look
+        notifier.outlast(config.server.watchdog_seconds)  # what hangs for less is ours to end
 
     def look(self) -> None:
         """Once a second, and when a worker has begun to serve: end what hangs, tell systemd."""
@@ -70,7 +71,9 @@ class Master:
             self.config = before
             self._take(before)
         elif config.server.bind != before.server.bind:
-            self.arbiter.log.warning("server.bind has changed: that takes a restart")
+            self.arbiter.log.warning(
+                "server.bind has changed: that takes a restart, or where systemd opens the socket a change of that"
+            )
         return refusal
 
     def _take(self, config: "Config") -> None:
@@ -78,6 +81,7 @@ class Master:
         cfg.set("timeout", config.server.watchdog_seconds)
         cfg.set("forwarded_allow_ips", ",".join(config.server.trusted_proxies))
         self.arbiter.timeout = cfg.timeout
+        self.notifier.outlast(cfg.timeout)
 
     def _trial(self) -> str:
         arbiter = self.arbiter

@@ -17,7 +17,8 @@ class Notifier:
         address = environ.pop("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
         usec = environ.pop("WATCHDOG_USEC", "")
-        self._every = int(usec) / 1e6 / FRACTION if usec.isdecimal() else 0.0
+        self._patience = int(usec) / 1e6 if usec.isdecimal() else 0.0
+        self._every = self._patience / FRACTION
         self._fed = float("-inf")
 
     def tell(self, *lines: str) -> None:
@@ -31,6 +32,12 @@ class Notifier:
             sock.settimeout(1.0)
             sock.connect(self._address)
             sock.sendall("\n".join(lines).encode())
+
+    def outlast(self, seconds: float) -> None:
+        """Have the watchdog wait for longer than this, where its unit has it wait for less."""
+        if self._every and self._patience < (wanted := 2 * seconds):
+            self._patience = wanted
+            self.tell(f"WATCHDOG_USEC={wanted * 1e6:.0f}")
 
     def feed(self) -> None:
         """Tell the watchdog that all is well, when it is time to."""
