@@ -98,7 +98,7 @@ def place(path: Path, force: bool, what: str) -> Iterator[Place]:
     except OSError as error:
         raise BackupError(f"{path}: {error.strerror}; nothing in it was changed") from error
     if serving is None:
-        raise BackupError(f"a server runs on {path}; stop it first")
+        raise BackupError(f"a server runs on {path}; stop it first{_how(path)}")
     try:
         with folder.setting_up(path), _writing(path):
             occupied = [name for name in (STORE, SECRET) if (path / name).exists()]
@@ -113,6 +113,13 @@ def place(path: Path, force: bool, what: str) -> Iterator[Place]:
         raise BackupError(f"{path}: {error.strerror}; {left}") from error
     finally:
         os.close(serving)
+
+
+def _how(path: Path) -> str:
+    from .doctor.process import Process  # with it come all looks of the doctor
+
+    process = Process.serving(path)
+    return f": {process.to_stop}" if process is not None and process.to_stop else ""
 
 
 @contextmanager

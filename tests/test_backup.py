@@ -19,6 +19,7 @@ from faults.disk import Disk
 from shardapi import ShardApp, backup, clock, folder, placing, restore
 from shardapi.cli import main
 from shardapi.config import load
+from shardapi.doctor.process import Process
 from shardapi.eventlog import still_open
 from shardapi.events import Event, UserJoined
 from shardapi.outbox.vault import Secret, Vault
@@ -287,6 +288,35 @@ def test_a_restore_refuses_a_folder_that_is_served(app: ShardApp, made: Path, da
     finally:
         os.close(serving)
     assert line == f"Error: a server runs on {data}; stop it first"
+
+
+@pytest.mark.parametrize(
+    ("group", "do"),
+    [
+        ("/system.slice/shardapi.service", ": systemctl stop shardapi.socket shardapi.service"),
+        (
+            "/system.slice/system-shardapi.slice/shardapi@two.service",
+            ": systemctl stop shardapi@two.socket shardapi@two.service",
+        ),
+        (
+            "/user.slice/user-1000.slice/user@1000.service/app.slice/shardapi.service",
+            ": systemctl --user stop shardapi.socket shardapi.service",
+        ),
+        ("/user.slice/user-1000.slice/session-3.scope", ""),
+    ],
+)
+def test_who_restores_over_a_unit_is_told_to_stop_its_socket_too(
+    app: ShardApp, made: Path, data: Path, monkeypatch: pytest.MonkeyPatch, group: str, do: str
+) -> None:
+    app.shard.close()
+    monkeypatch.setattr(Process, "group", lambda _: f"0::{group}")
+    serving = folder.lock(data)
+    assert serving is not None
+    try:
+        line = refusal(run("restore", "--force", made, "--data-dir", data))
+    finally:
+        os.close(serving)
+    assert line == f"Error: a server runs on {data}; stop it first{do}"
 
 
 def test_a_restore_refuses_a_store_that_somebody_has_open(app: ShardApp, made: Path, data: Path) -> None:

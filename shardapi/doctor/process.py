@@ -13,6 +13,11 @@ LISTENING = "0A"  # a state in /proc/net/tcp
 INODE = re.compile(r"socket:\[(\d+)\]")
 
 
+def systemctl(of_a_user: bool) -> str:
+    """The command for the units of the machine, or of a user."""
+    return "systemctl --user" if of_a_user else "systemctl"
+
+
 class Process:
     """A server that runs; what this user may not see is empty."""
 
@@ -38,12 +43,27 @@ class Process:
     @property
     def unit(self) -> str:
         """The unit of systemd that it belongs to, "" if it is of none."""
+        name = self.group().rpartition("/")[2]
+        return name if name.endswith(".service") and not name.startswith("user@") else ""
+
+    def group(self) -> str:
+        """Its control group, as the kernel has it."""
         try:
-            groups = (PROC / str(self.pid) / "cgroup").read_text().strip()
+            return (PROC / str(self.pid) / "cgroup").read_text().strip()
         except OSError:
             return ""
-        name = groups.rpartition("/")[2]
-        return name if name.endswith(".service") and not name.startswith("user@") else ""
+
+    @property
+    def to_stop(self) -> str:
+        """The command that stops it and the socket that would start it again, "" if it is of no unit of ours."""
+        if not self.unit.startswith("shardapi"):
+            return ""
+        return f"{systemctl(self.of_a_user)} stop {self.unit.removesuffix('.service')}.socket {self.unit}"
+
+    @property
+    def of_a_user(self) -> bool:
+        """Whether that unit is of a user's own systemd."""
+        return "/user@" in self.group()
 
     def places(self) -> list[str]:
         """Where it listens: HOST:PORT, or the path of a unix socket."""
