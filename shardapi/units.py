@@ -25,6 +25,7 @@ NOT_FOR_USERS = re.compile(
     r"(DynamicUser|User|StateDirectory|StateDirectoryMode|ConfigurationDirectory|LoadCredential|CapabilityBoundingSet"
     r"|AmbientCapabilities|Protect\w+|Private\w+|ProcSubset|RemoveIPC|UMask)=.*\n",
 )
+ABOUT_SECRETS = re.compile(r"(?:#.*\n)+(?=LoadCredential=)")
 
 
 class Place(NamedTuple):
@@ -92,7 +93,7 @@ def _address(config: Config) -> str:
 
 def _for_user(place: Place, text: str) -> str:
     assert place.data is not None
-    text = NOT_FOR_USERS.sub("", text)
+    text = NOT_FOR_USERS.sub("", ABOUT_SECRETS.sub("", text))
     text = text.replace("network-online.target ", "").replace("multi-user.target", "default.target")
     return text.replace("%S/shardapi-backups", f"{place.data}-backups").replace(
         "%S/shardapi", str(place.data)

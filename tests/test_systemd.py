@@ -4,6 +4,7 @@ import configparser
 import os
 import re
 import shlex
+import stat
 import subprocess
 from pathlib import Path
 
@@ -154,6 +155,7 @@ def test_units_of_a_user_ask_for_no_more_than_users_may(tmp_path: Path) -> None:
         kept = {*read(written[name])["Service"]}
         assert not kept & {"DynamicUser", "User", "StateDirectory", "ProtectSystem", "PrivateUsers"}
         assert "NoNewPrivileges" in kept
+        assert "credstore" not in written[name]
     assert complaints(tmp_path, "--user") == []
 
 
@@ -231,8 +233,14 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_new_settings_begin_with_a_public_url_behind_a_proxy_of_this_machine(machine: Path) -> None:
-    done = install("--public-url", "https://shard.example.com")
+    before = os.umask(0o077)
+    try:
+        done = install("--public-url", "https://shard.example.com")
+    finally:
+        os.umask(before)
     assert done.exit_code == 0, done.output
+    assert stat.S_IMODE(machine.stat().st_mode) == 0o644, "the user of the service reads them"
+    assert stat.S_IMODE(machine.parent.stat().st_mode) == 0o755
     server = load(machine, environ={}).server
     assert server.public_url == "https://shard.example.com"
     assert server.trusted_proxies == ("127.0.0.1", "::1")

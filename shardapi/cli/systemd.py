@@ -124,13 +124,19 @@ def _example(place: Place, public_url: str) -> bool:
     """Begin the settings with the manual, where there are none; whether it did."""
     if place.settings.exists():
         return False
+    folder = place.settings.parent
+    new = not folder.exists()
     try:
-        place.settings.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         text = (place.share / "conf" / "shardapi.toml").read_text("utf-8")
         if public_url:
             text = text.replace('#public_url = ""', f"public_url = {json.dumps(public_url)}")
             text = text.replace("#trusted_proxies = []", f"trusted_proxies = {json.dumps(THIS_MACHINE)}")
         place.settings.write_text(text, "utf-8")
+        if not place.user:  # whatever root's umask is, the user of the service reads them
+            place.settings.chmod(0o644)
+            if new:
+                folder.chmod(0o755)
     except OSError as error:
         raise ConfigError(f"{error.filename or place.settings}: {error.strerror}") from None
     return True
