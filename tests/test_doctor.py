@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -14,11 +15,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from shardapi import clock, create_app, doctor
+from shardapi import clock, create_app, doctor, units
 from shardapi.cli import main
-from shardapi.config import load
+from shardapi.config import Config, load
 from shardapi.doctor import Case, Finding, clocks, disk, files, machine, versions
+from shardapi.doctor import case as case_module
+from shardapi.folder import RESTORING
+from shardapi.units import Place
 
+ROOT = Path(__file__).resolve().parents[1]
 NOBODY = 65534
 SECRET = "a-signing-secret-of-the-owner-that-is-long-enough-to-sign"
 
@@ -105,6 +110,9 @@ def test_a_sound_shard_is_told_so_and_nothing_is_changed(folder: Path) -> None:
     status, text = typed(folder)
     assert (status, everything_in(folder)) == (0, before)
     assert "is whole (quick check" in text and f"{folder} is" in text
+    assert [
+        one for found in examined(folder).values() for one in found if one.level != "ok" and not one.do
+    ] == []
     assert "error " not in text
 
 
@@ -191,9 +199,15 @@ def test_a_settings_file_with_a_secret_that_all_can_read_is_told(folder: Path, t
     file = tmp_path / "shardapi.toml"
     file.write_text(f'signing_secret = "{SECRET}"\n')
     file.chmod(0o644)
-    assert both(folder, "settings.file", SHARDAPI_CONFIG=str(file))["level"] == "warn"
+    one = both(folder, "settings.file", SHARDAPI_CONFIG=str(file))
+    assert one["level"] == "warn" and "/etc/credstore" in one["do"]
     file.chmod(0o640)
     assert "settings.file" not in typed(folder, SHARDAPI_CONFIG=str(file))[1]
+    file.write_text("")
+    file.chmod(0o644)
+    (tmp_path / "secret").write_text(SECRET)  # where the advice has it moved to
+    elsewhere = {"SHARDAPI_SIGNING_SECRET_FILE": str(tmp_path / "secret")}
+    assert "settings.file" not in typed(folder, SHARDAPI_CONFIG=str(file), **elsewhere)[1]
 
 
 def test_a_plugin_that_is_left_out_is_told(folder: Path, tmp_path: Path) -> None:
@@ -270,6 +284,13 @@ def test_who_may_not_read_the_folder_is_told_once_what_to_do(folder: Path, close
     blind = [one for name in found for one in found[name] if one.what.startswith("not looked at: cannot")]
     assert [one.name for one in blind] == ["files"] and "Run this as root" in blind[0].do
     assert [name for name in found if found[name][0].what.startswith("looking at it failed")] == []
+
+
+def test_a_restore_that_was_interrupted_is_told(folder: Path) -> None:
+    (folder / RESTORING).touch()
+    one = both(folder, "files.restore")
+    assert one["level"] == "error" and "Run it again" in one["do"]
+    assert "files" not in examined(folder)
 
 
 # -- disk
@@ -371,6 +392,15 @@ def test_an_old_sqlite_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_store_of_another_version_is_told(folder: Path, sql: str, level: str) -> None:
     change(folder, f"{sql} WHERE name LIKE '0005%'")
     assert both(folder, "store.version")["level"] == level
+
+
+def test_a_store_of_a_newer_version_of_a_plugin_is_told_where_that_runs(folder: Path) -> None:
+    change(folder, "UPDATE migration_presets SET name = '9999_later'")
+    one = both(folder, "store.version")
+    assert one["level"] == "error" and "newer presets (it has had 9999_later)" in one["what"]
+    assert "store.version" not in examined(folder, PLUGINS__ENABLED="nets")
+    change(folder, "DROP TABLE migration_presets")  # as before it was ever enabled
+    assert "store.version" not in examined(folder)
 
 
 def test_what_a_crash_has_left_is_read_with_its_log(folder: Path) -> None:
@@ -485,10 +515,11 @@ def test_endpoints_that_are_well_are_told(folder: Path) -> None:
 # -- backups
 
 
-def backup_of(folder: Path, *words: str) -> Path:
-    """Make one where the doctor looks."""
-    into = folder.with_name("data-backups")
-    done = CliRunner().invoke(main, ["backup", "--keep", "3", str(into), "--data-dir", str(folder), *words])
+def backup_of(folder: Path, into: Path | None = None) -> Path:
+    """Make one, where the doctor looks first."""
+    into = into or folder.with_name("data-backups")
+    into.parent.mkdir(exist_ok=True)
+    done = CliRunner().invoke(main, ["backup", "--keep", "3", str(into), "--data-dir", str(folder)])
     assert done.exit_code == 0, done.output
     return max(into.glob("*.zip"))
 
@@ -523,7 +554,19 @@ def test_a_backup_that_is_broken_is_found_by_a_full_look(folder: Path) -> None:
     [("shardapi", "shardapi-backups"), ("shardapi-one", "shardapi-backups-one"), ("d", "d-backups")],
 )
 def test_backups_are_looked_for_where_the_units_put_them(tmp_path: Path, data: str, backups: str) -> None:
-    assert case_of(tmp_path / data).backups == tmp_path / backups
+    assert case_of(tmp_path / data).backups[0] == tmp_path / backups
+
+
+def test_backups_of_data_elsewhere_are_found_where_the_units_put_them(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(case_module, "STATE", tmp_path / "state")
+    written = units.filled(
+        Place(tmp_path / "bin", ROOT, tmp_path / "settings", Path("/var/lib/radio")), Config()
+    )
+    (kept,) = re.findall(r"--keep 14 %S/(\S+)", written["shardapi-backup.service"])
+    backup_of(folder, into=tmp_path / "state" / kept)
+    assert both(folder, "backups")["what"].startswith(f"1 in {tmp_path / 'state' / kept}")
 
 
 # -- systemd
@@ -566,6 +609,33 @@ def test_what_systemd_says_is_told(
     found = examined(folder)
     told = [*found["systemd"], *found.get("systemd.backup", [])]
     assert [one.level for one in told if words in one.what] == [level]
+
+
+@pytest.mark.parametrize(
+    ("said", "do"),
+    [
+        ({"UnitFileState": "disabled"}, "systemctl --user enable shardapi.service"),
+        ({"ActiveState": "failed"}, "journalctl --user -u shardapi.service says why."),
+    ],
+)
+def test_a_unit_of_a_user_is_found(
+    folder: Path, tmp_path: Path, said: dict[str, str], do: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = "\n".join(f"{name}={value}" for name, value in {**SHOWN, **said}.items())
+    program = tmp_path / "bin" / "systemctl"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n[ $1 = --user ] && cat <<'.' || echo LoadState=not-found\n{lines}\n.\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(machine, "BOOTED", tmp_path)
+    assert do in [one.do for one in examined(folder)["systemd"]]
+
+
+def test_backups_of_one_of_several_shards_are_made_by_its_own_timer(folder: Path) -> None:
+    assert (
+        "enable --now shardapi-backup@two.timer"
+        in both(folder.rename(folder.with_name("shardapi-two")), "backups")["do"]
+    )
 
 
 def test_a_machine_without_systemd_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from faults import store
 
+from shardapi import probe
 from shardapi.cli import main
 from shardapi.config import load
 from shardapi.doctor import Case, Finding, ask, proxy, running
@@ -150,8 +151,11 @@ def test_a_server_of_another_version_is_told(shard: Server, monkeypatch: pytest.
 
 
 def test_a_server_is_found_where_it_listens_whatever_the_settings_say(shard: Server) -> None:
-    found = ran(shard, SERVER__BIND="127.0.0.1:9")["server"]
-    assert found.level == "ok" and urlsplit(shard.url).netloc in found.what
+    found = ran(shard, SERVER__BIND="127.0.0.1:9")
+    assert found["server"].level == "ok" and urlsplit(shard.url).netloc in found["server"].what
+    assert found["server.bind"].level == "warn" and "shardapi.socket" in found["server.bind"].do
+    for bind in (urlsplit(shard.url).netloc, f"localhost:{urlsplit(shard.url).port}", "127.0.0.1:25588"):
+        assert "server.bind" not in ran(shard, SERVER__BIND=bind)
 
 
 def test_a_server_on_a_unix_socket_is_found(shard: Server, tmp_path: Path) -> None:
@@ -290,6 +294,7 @@ def test_a_proxy_that_is_right_is_told_so(shard: Server, stand: Stand) -> None:
 def test_a_shard_without_a_proxy_is_told_so(shard: Server) -> None:
     found = through(shard, stream=True, SERVER__PUBLIC_URL=shard.url)
     assert found["public.address"].level == "info" and "no proxy" in found["public.address"].what
+    assert found["public.address"].do
     assert found["public.stream"].level == "ok"
 
 
@@ -354,7 +359,17 @@ def test_a_proxy_that_compresses_the_stream_is_told(shard: Server, stand: Stand)
 def test_a_proxy_on_an_address_that_clients_have_too_cannot_be_judged(shard: Server, stand: Stand) -> None:
     with stand():
         found = through(shard, SERVER__TRUSTED_PROXIES="127.0.0.0/8")
-    assert found["public.address"].level == "info"
+    assert found["public.address"].level == "info" and found["public.address"].do
+
+
+def test_a_proxy_over_a_unix_socket_that_nobody_trusts_is_told(shard: Server) -> None:
+    seen = probe.Seen(
+        nonce="", version="", host="", address="", peer="", port="", forwarded=True, files=0, most_files=0
+    )
+    reply = ask.Reply(200, {}, b"", ("127.0.0.1", "50000"), seen)
+    case = case_of(shard, SERVER__TRUSTED_PROXIES="")
+    (found,) = proxy._address(case, ask.Door(shard.url), reply)
+    assert found.level == "warn" and "trusted_proxies" in found.do
 
 
 def test_a_name_that_does_not_resolve_is_told(shard: Server) -> None:
@@ -468,7 +483,9 @@ def test_the_command_tells_it_all_and_leaves_nothing_behind(shard: Server, stand
     before = left()
     with stand():
         done = CliRunner(env=shard.env).invoke(main, ["doctor", "--json", "--data-dir", str(shard.data_dir)])
-    levels = {one["name"]: one["level"] for one in json.loads(done.output)["findings"]}
+    findings = json.loads(done.output)["findings"]
+    assert [one for one in findings if one["level"] != "ok" and not one["do"]] == []
+    levels = {one["name"]: one["level"] for one in findings}
     told = ("server", "public.reach", "public.stream", "public.websocket", "store.integrity", "settings")
     assert [levels[name] for name in told] == ["ok"] * len(told)
     assert left() == before

@@ -6,38 +6,51 @@ from pathlib import Path
 from .. import clock
 from .case import Case
 from .finding import Finding, Unable, error, info, ok, warn
+from .machine import backup_of, unit_of
+from .process import systemctl
 
 OLD_HOURS = 48
 CREATED = "SELECT created_at FROM guild WHERE id = ?"
-DO = "systemctl enable --now shardapi-backup.timer makes one each night, systemctl start shardapi-backup one now."
+DO = "{0} enable --now {1}.timer makes one each night, {0} start {1} one now."
 ELSEWHERE = " Without our units: shardapi backup --keep 14 DIR; --backups DIR has them looked for there."
 
 
 def look(case: Case) -> Iterator[Finding]:
     """The newest one: how old it is, and with `full` whether it is whole."""
     case.need_store()
-    from ..retention import dated  # with it comes all that makes a backup
-
-    folder = case.backups
-    try:
-        found = dated(folder, f"shard-{case.guild_id}-") if folder.is_dir() else []
-        age = _hours(int(found[-1].stat().st_mtime * 1000)) if found else 0.0
-    except OSError as problem:
-        raise Unable(f"cannot read {folder}: {problem.strerror}") from None
+    folder, found = _found(case)
+    control = systemctl(case.process is not None and case.process.of_a_user)
+    do = DO.format(control, backup_of(unit_of(case)))
     if not found:
         made = case.rows(CREATED, (case.guild_id,))
         young = bool(made) and _hours(made[0][0]) < OLD_HOURS
-        yield (info if young else warn)("backups", f"there is no backup in {folder} yet", DO + ELSEWHERE)
+        yield (info if young else warn)("backups", f"there is no backup in {folder} yet", do + ELSEWHERE)
         return
     newest = found[-1]
+    age = _hours(int(newest.stat().st_mtime * 1000))
     if age > OLD_HOURS:
-        yield warn("backups", f"the newest backup, {newest}, is {age / 24:.0f} days old", DO)
+        yield warn("backups", f"the newest backup, {newest}, is {age / 24:.0f} days old", do)
         return
     if case.full and (broken := _broken(case, newest)):
         yield error("backups", broken, "Make another now, and see what happens to the disk it lies on.")
         return
     whole = ", the newest whole" if case.full else ""
     yield ok("backups", f"{len(found)} in {folder}{whole}, the newest {age:.0f} hours old")
+
+
+def _found(case: Case) -> tuple[Path, list[Path]]:
+    """The first folder that has backups of the guild, else the first of all, and those backups. Raises Unable."""
+    from ..retention import dated  # with it comes all that makes a backup
+
+    first, *others = case.backups
+    for folder in case.backups:
+        try:
+            if folder.is_dir() and (found := dated(folder, f"shard-{case.guild_id}-")):
+                return folder, found
+        except OSError as problem:
+            if folder not in others:
+                raise Unable(f"cannot read {folder}: {problem.strerror}") from None
+    return first, []
 
 
 def _hours(at: int) -> float:

@@ -14,6 +14,7 @@ import peewee
 from ..config import Config
 from ..folder import LOCK, STORE
 from ..tokens import Tokens
+from ..units import STATE
 from .finding import Nothing, Unable
 from .process import Process
 
@@ -29,9 +30,9 @@ class Case:
     ) -> None:
         self.settings, self.file, self.problem, self.full = settings, file, problem, full
         self.folder = settings.folder
-        # Where our units for systemd put them: beside shardapi and shardapi-NAME.
+        # Where our units for systemd put them: beside shardapi and shardapi-NAME, and there for data elsewhere too.
         name = re.sub(r"^shardapi(?=-|$)|$", lambda end: f"{end[0]}-backups", self.folder.name, count=1)
-        self.backups = backups or self.folder.with_name(name)
+        self.backups = [backups] if backups else [self.folder.with_name(name), STATE / "shardapi-backups"]
         self.path = self.folder / STORE
         self.plugins: list[str] = []  # those that run, once the settings were looked at
         self.answers = False  # whether the server does, once it was asked

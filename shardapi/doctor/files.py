@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..folder import RESTORING
 from ..units import STATE, SYSTEM_SETTINGS
 from .case import SECRET, Case
 from .finding import Finding, error, info, ok, warn
@@ -25,9 +26,13 @@ def look(case: Case) -> Iterator[Finding]:
             f"The first start makes it. Another: {USUAL if INSTALLED.exists() else '--data-dir DIR'}",
         )
     case.need_folder()
+    whole = not (case.folder / RESTORING).exists()
+    if not whole:
+        what = f"a restore or import into {case.folder} has not come to its end: the shard does not start"
+        yield error("files.restore", what, "Run it again; what was there before is kept in replaced-….")
     found = [*_folder(case.folder), *_secret(case), *_owners(case.folder), *_writable(case.folder)]
     yield from found
-    if not found:
+    if whole and not found:
         yield ok("files", f"{case.folder} is {_name(case.folder.stat().st_uid)}'s alone")
 
 

@@ -29,7 +29,7 @@ def ok(name: str, what: str) -> Finding:
     return Finding("ok", name, what)
 
 
-def info(name: str, what: str, do: str = "") -> Finding:
+def info(name: str, what: str, do: str) -> Finding:
     """Good to know."""
     return Finding("info", name, what, do)
 

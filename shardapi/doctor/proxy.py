@@ -23,14 +23,15 @@ BUFFERED = "Switch buffering off for it: proxy_buffering off in nginx; see conf/
 def look(case: Case) -> Iterator[Finding]:
     """As a client would come, but with questions that only this shard answers."""
     url = case.settings.server.public_url
-    obstacles = {
-        "the settings cannot be used": case.problem,
-        "there is no public_url": not url,
-        "no server answers here": not case.answers,
-    }
-    if any(obstacles.values()):
-        yield info("public", f"not looked at: {next(why for why, so in obstacles.items() if so)}")
-        return
+    obstacles = (
+        (case.problem, "the settings cannot be used", "Correct them, and run this again."),
+        (not url, "there is no public_url", "Set server.public_url, if others are to reach the shard."),
+        (not case.answers, "no server answers here", "Start the shard, and run this again."),
+    )
+    for there, why, do in obstacles:
+        if there:
+            yield info("public", f"not looked at: {why}", do)
+            return
     door, reply = Door(url), None
     try:
         reply = door.probe(case.tokens)
@@ -112,13 +113,18 @@ def _address(case: Case, door: Door, reply: Reply) -> Iterator[Finding]:
     seen = reply.seen
     assert seen is not None
     if (seen.peer, seen.port) == reply.mine:
-        yield info("public.address", f"no proxy stands between {door.url} and the shard")
+        what = f"no proxy stands between {door.url} and the shard"
+        yield info("public.address", what, "For TLS there has to be one: see the examples in conf/.")
+    elif not seen.peer and not case.settings.server.trusted_proxies:
+        what = "the proxy comes over a unix socket and none is trusted: no client has an address, in limits and audit"
+        yield warn("public.address", what, 'Set server.trusted_proxies to ["127.0.0.1", "::1"].')
     elif seen.peer and not _trusted(case, seen.peer):
         what = f"the proxy at {seen.peer} is not trusted: every client has its address, in limits and in the audit"
         yield warn("public.address", what, f'Add "{seen.peer}" to server.trusted_proxies.')
     elif seen.forwarded and _trusted(case, seen.address):
         what = f"{seen.address}, from where this asks, counts as a proxy: whether it tells clients apart is not known"
-        yield info("public.address", what)
+        do = "Call it with a key from another machine: the audit then has the address that the shard saw."
+        yield info("public.address", what, do)
     elif _believes(case, door):
         what = "the proxy believes clients about their address: each can take any, past every limit"
         do = "Have it add the address that it sees itself: X-Forwarded-For $proxy_add_x_forwarded_for; in nginx."
@@ -133,7 +139,10 @@ def _address(case: Case, door: Door, reply: Reply) -> Iterator[Finding]:
 
 def _believes(case: Case, door: Door) -> bool:
     """Whether a client that says it is somebody else is taken for them."""
-    seen = door.probe(case.tokens, X_Forwarded_For=SOMEBODY).seen
+    try:
+        seen = door.probe(case.tokens, X_Forwarded_For=SOMEBODY).seen
+    except (OSError, http.client.HTTPException):  # it does not even take such a call
+        return False
     return seen is not None and seen.address == SOMEBODY
 
 

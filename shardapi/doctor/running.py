@@ -2,14 +2,17 @@
 
 import http.client
 from collections.abc import Iterator
+from ipaddress import ip_address
 
 import msgspec
 
+from ..config import ServerSettings, host_and_port
 from ..health import Readiness
 from ..shard import VERSION
 from . import ask
 from .case import Case
 from .finding import Finding, error, info, ok, warn
+from .machine import unit_of
 
 ENOUGH_FILES = 4096 + 1024  # requests at once, streams and sockets aside
 MOST_USED = 0.8
@@ -30,9 +33,8 @@ def look(case: Case) -> Iterator[Finding]:
             )
         return
     if case.problem:
-        yield info(
-            "server", f"a server has {case.folder}; with settings that cannot be used it was not asked"
-        )
+        what = f"a server has {case.folder}; with settings that cannot be used it was not asked"
+        yield info("server", what, "Correct the settings, and run this again.")
         return
     try:
         reply = door.probe(case.tokens)
@@ -47,9 +49,33 @@ def look(case: Case) -> Iterator[Finding]:
         yield error("server", what, "Run this with the settings and the environment that the server has.")
         return
     case.answers = True
+    yield from _bind(case)
     yield from _version(reply.seen.version, bind)
     yield _files(reply.seen.files, reply.seen.most_files)
     yield from _plugins(door)
+
+
+def _bind(case: Case) -> Iterator[Finding]:
+    """A socket of systemd's stays where it is, whatever the settings come to say."""
+    wanted, usual = case.settings.server.bind, ServerSettings().bind
+    places = case.process.places() if case.process else []
+    if not places or wanted == usual or wanted.endswith(":0") or _same(wanted) in map(_same, places):
+        return
+    what = f"it listens on {' and '.join(places)}, though server.bind is {wanted}"
+    unit = unit_of(case).removesuffix(".service")
+    do = f"Restart it; where systemd has opened the socket, change that: systemctl edit {unit}.socket"
+    yield warn("server.bind", what, do)
+
+
+def _same(place: str) -> tuple[str, int]:
+    """A place as one writes it that has many ways to be written."""
+    if place.startswith("/"):
+        return place, 0
+    host, port = host_and_port(place)
+    try:
+        return str(ip_address(host)), port
+    except ValueError:
+        return "127.0.0.1" if host == "localhost" else host, port
 
 
 def _taken(door: ask.Door) -> bool:

@@ -1,5 +1,6 @@
 """Whether the settings can be used, and what is unwise in them."""
 
+import tomllib
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -90,9 +91,14 @@ def _secret(case: Case) -> Iterator[Finding]:
             "it is short enough to be guessed, and whoever has it makes tokens",
             "Take 48 random characters or more: openssl rand -base64 48",
         )
-    if case.file and secrets and Path(case.file).stat().st_mode & READ_BY_OTHERS:
+    if case.file and _holds_secret(Path(case.file)) and Path(case.file).stat().st_mode & READ_BY_OTHERS:
         yield warn(
             "settings.file",
-            f"everyone on this machine can read {case.file}, in which secrets may stand",
-            f"chmod 640 {case.file}, or keep the secret in a file that SHARDAPI_SIGNING_SECRET_FILE names.",
+            f"everyone on this machine can read {case.file}, in which the signing secret stands",
+            "Move the secret to /etc/credstore/SHARDAPI_SIGNING_SECRET, which our units read, or to a file that"
+            " SHARDAPI_SIGNING_SECRET_FILE names; chmod 600 that.",
         )
+
+
+def _holds_secret(file: Path) -> bool:
+    return bool(tomllib.loads(file.read_text("utf-8")).get("signing_secret"))

@@ -1,11 +1,11 @@
 """Whether the store is whole, and whether this version can use it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import shardapi
-
+from ..config import ConfigError
+from ..installed import chosen
+from ..upgrades import BEFORE, CORE, HISTORY, known_steps
 from .case import Case, library
 from .finding import Finding, Unable, error, info, ok
 
@@ -17,7 +17,8 @@ def look(case: Case) -> Iterator[Finding]:
     """Its pages and indexes by SQLite's own check; with `full` every row against every index, and references."""
     case.need_folder()
     if not case.path.exists():
-        yield info("store", f"there is no store in {case.folder} yet; the first start makes it")
+        what = f"there is no store in {case.folder} yet; the first start makes it"
+        yield info("store", what, "Start the shard, or restore a backup.")
         return
     damage = _damage(case)
     if damage:
@@ -54,12 +55,23 @@ def _said(db: Any, check: str) -> list[str]:
 
 
 def _migrations(case: Case) -> Iterator[Finding]:
-    folder = Path(shardapi.__file__).with_name("migrations")
-    ours = {path.stem for path in folder.glob("[0-9]*.py")}
-    had = {name for (name,) in case.rows("SELECT name FROM migration_core")}
-    if had - ours:
-        what = f"the store was written by a newer shardapi (it has had {max(had - ours)})"
-        yield error("store.version", what, "Upgrade shardapi, or restore the backup from before the upgrade.")
-    elif ours - had:
-        what = f"the store is of an older shardapi; the next start takes it on to {max(ours)}"
-        yield info("store.version", what, "Make a backup before: there is no way back.")
+    for name, ours in sorted(_known(case).items()):
+        had = {step for (step,) in case.rows(f'SELECT name FROM "{HISTORY}{name}"')}
+        whose = "shardapi" if name == CORE else name
+        if had - ours:
+            what = f"the store was written by a newer {whose} (it has had {max(had - ours)}): the shard does not start"
+            do = f"Upgrade {whose}, or restore the backup from before the upgrade."
+            yield error("store.version", what, do)
+        elif had and ours - had:
+            what = f"the store is of an older {whose}; the next start takes it on to {max(ours)}"
+            do = f"That start makes a backup first, {BEFORE}….zip in {case.folder}: there is no other way back."
+            yield info("store.version", what, do)
+
+
+def _known(case: Case) -> dict[str, set[str]]:
+    """The migrations of the core, and of the plugins that the settings enable."""
+    try:
+        wanted = {CORE, *(one.name for one in chosen(case.settings))}
+        return {name: steps for name, steps in known_steps(case.settings).items() if name in wanted}
+    except ConfigError:  # which the look at the settings tells
+        return {}
