@@ -218,6 +218,31 @@ def test_a_file_is_private_and_none_is_overwritten(busy: ShardApp, lines: bytes,
     assert run("import", file, "--check", "--data-dir", data).exit_code == 0
 
 
+@pytest.mark.parametrize("how", ["a table", "all of it"])
+@pytest.mark.parametrize("target", ["-", "file"])
+def test_a_damaged_store_is_told_in_one_line(app: ShardApp, tmp_path: Path, target: str, how: str) -> None:
+    for number in range(50):
+        app.shard.keys.create(f"bot {number}", ["read:status"])
+    data = app.shard.store.folder
+    app.shard.close()
+    store = data / "shard.sqlite3"
+    with closing(sqlite3.connect(store)) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'api_key'").fetchone()
+    with store.open("r+b") as file:
+        file.seek(4096 * (page - 1) if how == "a table" else 0)
+        file.write(b"\xff" * 64)
+    file_or_not = tmp_path / target if target == "file" else target
+    result = run("export", file_or_not, "--data-dir", data)
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit), result.output
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith(f"Error: {store}: ") and "the export is not whole" in line
+    assert not (tmp_path / "file").exists()
+    assert b'"type":"end"' not in result.stdout_bytes
+    if how == "all of it":
+        (line,) = run("config", "check", "--data-dir", data).stderr.strip().splitlines()
+        assert line.startswith("Error: ") and "not a database" in line
+
+
 def test_an_export_goes_through_a_pipe(busy: ShardApp, lines: bytes, tmp_path: Path) -> None:
     data, new = busy.shard.store.folder, tmp_path / "new"
     out = subprocess.Popen([*SHARDAPI, "export", "--data-dir", str(data)], stdout=subprocess.PIPE)

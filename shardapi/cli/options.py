@@ -100,12 +100,10 @@ def one_line(errors: Callable[[], tuple[type[Exception], ...]] = lambda: (Config
 
 def foreseen() -> tuple[type[Exception], ...]:
     """What opening and writing a shard may raise that its owner can mend."""
-    from peewee import DatabaseError
-
     from ..errors import ApiError
-    from ..store import StoreTooNew
+    from ..store import FAILURES, StoreTooNew
 
-    return ConfigError, ApiError, DatabaseError, StoreTooNew
+    return ConfigError, ApiError, StoreTooNew, *FAILURES
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import click
 
 from ..config import Config
-from .options import as_json, assembled, say, with_config
+from .options import as_json, assembled, foreseen, one_line, say, with_config
 
 
 @click.command()
@@ -37,7 +37,8 @@ def check_config(settings: Config, quiet: bool, as_json: bool) -> None:
     with assembled(settings) as app:
         names = [plugin.name for plugin in app.shard.plugins.loaded]
         problems = [str(error) for error in app.shard.problems.left_out]
-    kept = {name: tables for name, tables in kept_tables(settings.folder).items() if name not in names}
+    with one_line(foreseen):
+        kept = {name: tables for name, tables in kept_tables(settings.folder).items() if name not in names}
     if quiet:
         return
     if as_json:

@@ -13,8 +13,8 @@ from ..backup import drafting, secrets_of
 from ..config import Config
 from ..folder import STORE
 from ..shard import VERSION
-from ..snapshot import facts
-from ..store import alone, database, rows
+from ..snapshot import BackupError, facts
+from ..store import FAILURES, alone, database, rows
 from .lines import ENCODER, FORMAT, End, Export, Line, OfGuild, Row, Schema, Signing, text_or_not, written
 
 OWN_CONTENT = re.compile(r"\bcontent\s*=", re.IGNORECASE)  # an index with this has its words from elsewhere
@@ -48,12 +48,17 @@ class Told(NamedTuple):
 
 def export(settings: Config, out: IO[bytes], events: bool) -> Told:
     """Write the shard of these settings as lines. Raises BackupError."""
-    with _room(settings.folder) as room:
-        copy = room / STORE
-        snapshot.take(settings.folder, copy)  # so that a slow reader keeps nobody from beginning the WAL anew
-        with alone(copy) as db:
-            db.connection().text_factory = text_or_not
-            return _write(out, settings, events)
+    try:
+        with _room(settings.folder) as room:
+            copy = room / STORE
+            snapshot.take(
+                settings.folder, copy
+            )  # so that a slow reader keeps nobody from beginning the WAL anew
+            with alone(copy) as db:
+                db.connection().text_factory = text_or_not
+                return _write(out, settings, events)
+    except FAILURES as error:
+        raise BackupError(f"{settings.folder / STORE}: {error}; the export is not whole") from error
 
 
 @contextmanager
