@@ -28,7 +28,6 @@ class Master:
         self._ready = False
         arbiter.handle_hup = self.reload
         arbiter.murder_workers = self.look
-        notifier.outlast(config.server.watchdog_seconds)  # what hangs for less is ours to end
 
     def look(self) -> None:
         """Once a second, and when a worker has begun to serve: end what hangs, tell systemd."""
@@ -36,12 +35,17 @@ class Master:
         workers = list(self.arbiter.WORKERS.values())
         if not self._ready and any(worker.board.state == SERVING for worker in workers):
             self._ready = True
-            self.notifier.tell("READY=1")
+            self._tell_ready()
         # Until a worker has begun, its file has the time of day, which is later than any of this clock.
         if self._ready and any(
             time.monotonic() - worker.tmp.last_update() < FRESH_SECONDS for worker in workers
         ):
             self.notifier.feed()
+
+    def _tell_ready(self) -> None:
+        self.notifier.tell("READY=1")
+        # Not before: it would begin to wait. What hangs for less is ours to end.
+        self.notifier.outlast(self.config.server.watchdog_seconds)
 
     def reload(self) -> None:
         """HUP: begin a new worker, then end the one before it; what cannot begin changes nothing."""
@@ -55,7 +59,7 @@ class Master:
                 self._end(before)
         finally:
             if self._ready:
-                self.notifier.tell("READY=1")
+                self._tell_ready()
 
     def _try_anew(self) -> str:
         """Begin a worker with the settings as they are now; why it cannot, or "" if it has begun."""
@@ -81,7 +85,6 @@ class Master:
         cfg.set("timeout", config.server.watchdog_seconds)
         cfg.set("forwarded_allow_ips", ",".join(config.server.trusted_proxies))
         self.arbiter.timeout = cfg.timeout
-        self.notifier.outlast(cfg.timeout)
 
     def _trial(self) -> str:
         arbiter = self.arbiter
