@@ -133,17 +133,25 @@ def _owner(data: Path) -> str:
 
 
 def obstacle(place: Place) -> str:
-    """Why the service could not run what is installed here, or ""."""
+    """Why the service could not run what is installed here, or read its settings, and what to do; or ""."""
+    if place.user:
+        return ""
     own_user = place.data is None or place.data.parent == STATE
-    for path in (place.program, Path(os.path.realpath(sys.executable))):
-        if place.user:
-            continue
+    install = "Install it where all may read: python3 -m venv /opt/shardapi"
+    for path, do in (
+        (place.program, install),
+        (Path(os.path.realpath(sys.executable)), install),
+        (place.settings, f"Put the settings where all may read, such as {SYSTEM_SETTINGS}"),
+    ):
         if str(path).startswith(PRIVATE):
-            return f"{path}: the service has a /tmp of its own"
+            return f"{path}: the service has a /tmp of its own. {do}"
         if own_user and (str(path).startswith(HOMES) or not _open_to_all(path)):
-            return f"{path}: the service runs as a user of its own, who cannot read this"
+            return f"{path}: the service runs as a user of its own, who cannot read this. {do}"
     return ""
 
 
 def _open_to_all(path: Path) -> bool:
-    return all(parent.stat().st_mode & stat.S_IXOTH for parent in path.parents)
+    """Whether anybody may read it; what is not there yet will be made so."""
+    above = [parent for parent in path.parents if parent.exists()]
+    readable = not path.exists() or path.stat().st_mode & stat.S_IROTH
+    return bool(readable) and all(parent.stat().st_mode & stat.S_IXOTH for parent in above)

@@ -279,6 +279,40 @@ def test_what_the_service_could_not_run_is_said(program: str, why: str) -> None:
     assert units.obstacle(place(program=Path(program), user=True)) == ""
 
 
+@pytest.fixture
+def open_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that anybody may run, wherever these tests are."""
+    monkeypatch.setattr(units.sys, "executable", "/bin/sh")
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [("/tmp/shardapi.toml", "a /tmp of its own"), ("/root/shardapi.toml", "who cannot read this")],
+)
+@pytest.mark.usefixtures("open_program")
+def test_settings_that_the_service_could_not_read_are_said(settings: str, why: str) -> None:
+    found = units.obstacle(place(program=Path("/bin/sh"), settings=Path(settings)))
+    assert found.startswith(settings) and why in found and "/etc/shardapi" in found
+
+
+@pytest.mark.usefixtures("open_program")
+def test_settings_that_only_their_owner_may_read_are_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(units, "PRIVATE", ())  # where tests are
+    monkeypatch.setattr(units, "HOMES", ())
+    for folder in (tmp_path, *tmp_path.parents):
+        if not folder.stat().st_mode & 0o001:
+            folder.chmod(0o711)
+    found = place(program=Path("/bin/sh"), settings=tmp_path / "shardapi.toml")
+    assert units.obstacle(found) == "", "what is made anew is for all"
+    found.settings.touch()
+    found.settings.chmod(0o644)
+    assert units.obstacle(found) == ""
+    found.settings.chmod(0o600)
+    assert "who cannot read this" in units.obstacle(found)
+
+
 @pytest.mark.parametrize("path", ["/opt/my shard", "/opt/100%", '/opt/"', "/opt/a\nb"])
 def test_a_path_that_systemd_would_misread_is_refused(path: str) -> None:
     with pytest.raises(ConfigError, match="misread"):

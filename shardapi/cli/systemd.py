@@ -53,8 +53,8 @@ def install_systemd(
         texts = units.filled(place, settings)
         if obstacle := units.obstacle(place):
             if folder is None:
-                raise ConfigError(f"{obstacle}. Install it where all may read: python3 -m venv /opt/shardapi")
-            click.echo(f"Mind: {obstacle}.", err=True)
+                raise ConfigError(obstacle)
+            click.echo(f"Mind: {obstacle}", err=True)
         target = folder or (
             _home("XDG_CONFIG_HOME", ".config") / "systemd/user" if user else units.SYSTEM_FOLDER
         )
