@@ -183,9 +183,14 @@ def test_what_blocks_the_loop_is_named_with_its_place_and_how_long(blocked: Serv
 
 
 def test_what_holds_the_interpreter_for_a_while_is_named_too(blocked: Server) -> None:
-    assert blocked.get("/block?how=while&seconds=0.8").status_code == 200
     said = r"plugin blocker: (hold_for_a_while|block) blocked the loop for \d+\.\d s"
-    assert blocked.wait(lambda: lines(blocked, said), "the line that names it")
+
+    def named() -> list[str]:
+        """Whether it is, this time: where others have the processor for most of it, nobody can tell."""
+        assert blocked.get("/block?how=while&seconds=0.8").status_code == 200
+        return lines(blocked, said)
+
+    assert blocked.wait(named, "the line that names it")
 
 
 def test_many_that_share_the_loop_are_not_blamed(blocked: Server) -> None:
