@@ -9,12 +9,14 @@ PIECE = 16 * 1024
 STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: |\r?\n|$)")
 FIELD = re.compile(
     rb"^(retry-after|content-length|transfer-encoding|connection"
-    rb"|x-ratelimit-remaining|x-ratelimit-reset-after):[ \t]*(.*?)[ \t]*\r?$",
+    rb"|x-ratelimit-remaining|x-ratelimit-reset-after):([^\n]*)",  # in one go, however much there is of it
     re.I | re.M,
 )
+LENGTH = re.compile(rb"\d{1,18}")
 ASKED = re.compile(rb'"retry_after"\s*:\s*(\d{1,6}(?:\.\d{1,6})?)')
 MOST_SAID = 2048  # of a body, to look for what it asks for
-CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[^\r\n]*\r\n")
+MOST_SIZE = 256  # characters of a chunk's size and what is said of it
+CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[^\r\n]{0,%d}\r\n" % MOST_SIZE)
 
 Receive = Callable[[int], bytes]
 
@@ -109,7 +111,7 @@ class Reader:
                 if len(self._said) < MOST_SAID:
                     self._said += self._buffer[size.end() : end - 2]
                 self._buffer = self._buffer[end:]
-            elif not self._more():
+            elif len(self._buffer) > 2 * MOST_SIZE or not self._more():
                 return False
 
     def _fill(self, length: int) -> bool:
@@ -123,7 +125,7 @@ def _head(data: bytes) -> Head:
     status = STATUS.match(data)
     if status is None:
         raise Malformed
-    fields = {name.lower(): value for name, value in FIELD.findall(data)}
+    fields = {name.lower(): value.strip(b" \t\r") for name, value in FIELD.findall(data)}
     code = int(status[2])
     keeps = status[1] == b"1" and b"close" not in fields.get(b"connection", b"").lower()
     length = -2
@@ -131,7 +133,7 @@ def _head(data: bytes) -> Head:
         length = 0
     elif b"transfer-encoding" in fields:
         length = -1 if fields[b"transfer-encoding"].lower() == b"chunked" else -2
-    elif fields.get(b"content-length", b"").isdigit():
+    elif LENGTH.fullmatch(fields.get(b"content-length", b"")):
         length = int(fields[b"content-length"])
     pause = (
         fields.get(b"x-ratelimit-reset-after", b"") if fields.get(b"x-ratelimit-remaining") == b"0" else b""

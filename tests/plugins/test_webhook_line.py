@@ -97,6 +97,8 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
         (b"HTTP/1.1 200 OK\r\n\r\nuntil the end", 200, False),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more", 200, False),
         (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", 200, False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", 200, False),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;" + b"a" * 5000, 200, False),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + bytes(MOST_BYTES), 200, False),
         (b"HTTP/1.1 307 Go\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", 307, True),
         (b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n", 503, True),
@@ -186,6 +188,25 @@ def test_a_connection_that_ends_on_every_request_is_a_failure() -> None:
     with serving(serve) as (line, read):
         assert post(line)[:2] == (0, "closed")
         assert len(read) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 503 Busy\r\nRetry-After: a" + b" " * 60_000 + b"b\r\n\r\n",
+        b"HTTP/1.1 503 Busy\r\nConnection:" + b"\t a" * 20_000 + b"\r\n\r\n",
+        b"HTTP/1.1 503 Busy\r\n" + b"Retry-After: \r" * 4_000 + b"\r\n\r\n",
+    ],
+)
+def test_reading_an_answer_takes_nobody_elses_time_whatever_is_in_it(answer: bytes) -> None:
+    def serve(connection: socket.socket, number: int) -> None:
+        request(connection)
+        connection.sendall(answer)
+
+    with serving(serve) as (line, _):
+        began = time.process_time()
+        assert post(line, 60).status == 503
+        assert time.process_time() - began < 2  # it was minutes
 
 
 def silent(connection: socket.socket, number: int) -> None:
