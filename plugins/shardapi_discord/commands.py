@@ -1,9 +1,10 @@
-"""`shardapi discord`: how the channel fares, a test message, and beginning anew."""
+"""`shardapi discord`: how the channel fares, a test message, beginning anew, and what was refused."""
 
 import click
 
 from shardapi import Shard
 from shardapi.cli.options import as_json, say
+from shardapi.clock import iso
 
 from .desk import Desk
 
@@ -15,14 +16,20 @@ def status(shard: Shard, as_json: bool) -> None:
     """Show which channel is told what, and how that fares."""
     desk = Desk.current()
     row, parked = desk.row()
+    state = desk.outbox.state(row)
     facts = {
         "url": row.url,
         "events": list(desk.settings.events),
         "enabled": row.enabled,
+        "state": state,
         "disabledReason": row.disabled,
         "failures": row.failures,
+        "failingSince": iso(row.failing_since),
+        "lastDeliveryAt": iso(row.last_delivery_at),
         "lastStatus": row.last_status,
         "lastError": row.last_error,
+        "nextAttemptAt": iso(row.next_at),
+        "lastGapAt": iso(row.gap_at),
         "parked": parked,
     }
     if as_json:
@@ -32,8 +39,12 @@ def status(shard: Shard, as_json: bool) -> None:
         click.echo(f"It is disabled ({row.disabled}): `shardapi discord enable` once that is mended.")
     elif row.failures:
         click.echo(f"{row.failures} failures, last {row.last_status or row.last_error}.")
+    if state == "held":
+        click.echo(f"Its messages wait; the next try is at {iso(row.next_at)}.")
+    if row.gap_at:
+        click.echo(f"It has missed events, last {iso(row.gap_at)}: the log did not keep them.")
     if parked:
-        click.echo(f"{parked} events were refused.")
+        click.echo(f"{parked} events were refused: `shardapi discord replay` tells them again.")
 
 
 @click.command("test")
@@ -79,4 +90,15 @@ def enable(shard: Shard, as_json: bool) -> None:
     click.echo("The channel is told again." if changed else "It was not disabled.")
 
 
-ALL = (status, test, enable)
+@click.command("replay")
+@as_json
+@click.pass_obj
+def replay(shard: Shard, as_json: bool) -> None:
+    """Tell the channel again what it has refused; a running server begins within a second."""
+    count = Desk.current().replay()
+    if as_json:
+        return say({"parked": count})
+    click.echo(f"{count} events are told again." if count else "Nothing was refused.")
+
+
+ALL = (status, test, enable, replay)

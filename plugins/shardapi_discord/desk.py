@@ -111,6 +111,12 @@ class Desk:
         """Send the channel a message now. Raises conflict."""
         return self.outbox.try_once(self._row(self.chosen()), Logged(0, TEST, "", b""))
 
+    def replay(self) -> int:
+        """Tell the channel again what it has refused; returns how many events that is. Raises conflict."""
+        webhook = self.chosen().webhook
+        count: int = self.shard.writer.write(lambda: self.table.release_all(PREFIX + webhook))
+        return count
+
     def enable(self) -> bool:
         """Tell the channel again what happens, from where it was; False if it is told. Raises conflict."""
         webhook = self.chosen().webhook

@@ -26,6 +26,8 @@ def list_(shard: Shard, as_json: bool) -> None:
 
 def _line(webhook: WebhookShown) -> str:
     state = webhook.disabled_reason and f"disabled ({webhook.disabled_reason})" or webhook.state
+    if webhook.state == "held":
+        state = f"held (next try {webhook.next_attempt_at})"
     parts = [webhook.id, state, webhook.url, " ".join(webhook.events) or "all but ptt.*"]
     if webhook.failures:
         parts.append(f"{webhook.failures} failures, last {webhook.last_status or webhook.last_error}")

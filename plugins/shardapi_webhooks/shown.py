@@ -117,7 +117,7 @@ class WebhookReplayed(WebhookWritten, kw_only=True):
     parked: int
 
 
-def shown(row: Row, parked: int, held: bool = False) -> WebhookShown:
+def shown(row: Row, parked: int, state: str) -> WebhookShown:
     """A webhook as it is answered."""
     return WebhookShown(
         id=row.id,
@@ -126,7 +126,7 @@ def shown(row: Row, parked: int, held: bool = False) -> WebhookShown:
         ordered=row.ordered,
         created_at=iso(row.created_at),
         enabled=row.enabled,
-        state="disabled" if not row.enabled else "held" if held else "delivering",
+        state=state,
         failures=row.failures,
         failing_since=iso(row.failing_since),
         last_delivery_at=iso(row.last_delivery_at),

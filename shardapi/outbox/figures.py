@@ -24,7 +24,7 @@ class Figures:
         rows, parked = box.rows()
         states = dict.fromkeys(STATES, 0)
         for row in rows:
-            states["disabled" if not row.enabled else "held" if box.is_held(row.id) else "delivering"] += 1
+            states[box.state(row)] += 1
         yield _gauges(name, f"Each {what}, by how it fares.", "state", states.items())
         parked_of = [(row.id, parked.get(row.id, 0)) for row in rows]
         yield _gauges(f"{name}_parked_events", f"Events that a {what} has not taken.", "id", parked_of)

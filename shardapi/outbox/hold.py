@@ -15,6 +15,11 @@ def holds(status: int) -> bool:
     return status in HOLDING or 500 <= status < 600
 
 
+def is_kept_as_held(row: Row) -> bool:
+    """Whether an endpoint is held, as far as its row tells."""
+    return bool(row.next_at) and holds(row.last_status)
+
+
 class Hold:
     """A receiver that does not answer gets one try at a time; the row keeps when, for the process after this one."""
 
@@ -30,7 +35,7 @@ class Hold:
         left = min((self.row.next_at - clock.now()) / 1000, self.schedule.longest_asked)
         self._since = time.monotonic()
         self._until = self._since + max(0.0, left)
-        if holds(self.row.last_status):
+        if is_kept_as_held(self.row):
             self.held, self._steps = True, min(self.row.failures, LONG)
             self.told = self._steps >= LONG
 

@@ -17,6 +17,7 @@ from ..eventlog import Logged
 from ..events import Event
 from ..shard import VERSION
 from ..writer import RETRY_SECONDS
+from .hold import is_kept_as_held
 from .kind import Kind
 from .line import Line, Result
 from .models import Attempt, Parked, Row, Table, cursor_name
@@ -288,9 +289,14 @@ class Outbox:
         if sender is not None and row.enabled:
             row.take_health(sender.row)
 
-    def is_held(self, id_: str) -> bool:
-        """Whether an endpoint is held, as far as this process knows."""
-        return id_ in self.senders and self.senders[id_].held
+    def state(self, row: Row) -> str:
+        """How an endpoint fares in a word: delivering, held or disabled."""
+        return "disabled" if not row.enabled else "held" if self.is_held(row) else "delivering"
+
+    def is_held(self, row: Row) -> bool:
+        """Whether an endpoint is held: as its sender knows, or the store where another process sends."""
+        sender = self.senders.get(row.id)
+        return is_kept_as_held(row) if sender is None else sender.held
 
     def try_now(self, id_: str) -> None:
         """Do not let an endpoint that is held wait for its next try."""

@@ -278,7 +278,7 @@ def test_what_happens_under_a_rate_limit_is_folded(make_app: MakeApp, limited: A
             app.shard.writer.append(joined("a"))
             until(lambda: server.got, "for the first")
             app.shard.writer.append(joined("b"))
-            until(lambda: desk.outbox.is_held(desk.row()[0].id), "for the limit")
+            until(lambda: desk.outbox.is_held(desk.row()[0]), "for the limit")
             for name in "cdefg":
                 app.shard.writer.append(joined(name))
             until(lambda: len(server.got) == 3, "for the rest")
@@ -298,7 +298,7 @@ def test_a_rate_limit_without_room_is_not_tried(make_app: MakeApp) -> None:
                 app.shard.writer.append(joined(name))
                 until(lambda: server.got, "for the first")
             until(lambda: len(server.lines) == 5, "for every line")
-            assert not desk.outbox.is_held(desk.row()[0].id)
+            assert not desk.outbox.is_held(desk.row()[0])
         assert len(server.got) == 2 and server.got[1].at - server.got[0].at >= 0.75
 
 
@@ -310,6 +310,20 @@ def test_an_event_that_is_refused_is_parked_alone_and_the_others_are_told(make_a
             until(lambda: server.lines[-1:] == ["**b** joined"] and desk.row()[1] == 1, "for the others")
         taken = [json.loads(one.body)["content"] for one in server.got if b"bad" not in one.body]
         assert len(taken) == 2
+
+
+def test_what_was_refused_is_told_again_when_asked_for(make_app: MakeApp) -> None:
+    with Discord(lambda delivery: 400 if b"bad" in delivery.body else 204) as server:
+        app = make_app(**settings(server))
+        with telling(app) as desk:
+            assert desk.replay() == 0
+            app.shard.writer.append(joined("bad"))
+            until(lambda: desk.row()[1] == 1, "for it to be parked")
+            server.answers = lambda delivery: 204
+            assert desk.replay() == 1
+            desk.outbox.wake()
+            until(lambda: len(server.got) == 6 and desk.row()[1] == 0, "for it to be told")
+        assert server.lines[-1] == "**bad** joined"
 
 
 # -- when Discord says no
@@ -528,8 +542,23 @@ def test_the_commands_say_how_it_goes(start_shard: Callable[..., Server], discor
     said = run(shard, "discord", "status")
     assert said.stdout.startswith(f"https://discord.com/api/webhooks/{WEBHOOK}/… is told user.joined")
     assert run(shard, "discord", "enable").stdout == "It was not disabled.\n"
+    assert run(shard, "discord", "replay").stdout == "Nothing was refused.\n"
     shard.operator("1", "Ann").close()
     discord.wait(lambda got: any("**Ann** left" in json.loads(one.body)["content"] for one in got))
+
+
+def test_the_status_says_how_long_a_channel_that_is_held_is_waited_for(
+    start_shard: Callable[..., Server],
+) -> None:
+    with Discord(lambda delivery: 503) as server:
+        shard = start_shard(env={f"SHARDAPI_{name}": value for name, value in settings(server).items()})
+        shard.post("/operation", {"open": True})
+        shard.wait(lambda: shard.command("discord", "status")["state"] == "held", "it to be held")
+        status = shard.command("discord", "status")
+        assert (status["enabled"], status["lastStatus"]) == (True, 503)
+        assert status["failingSince"] < status["nextAttemptAt"] and status["lastGapAt"] == ""
+        said = run(shard, "discord", "status").stdout
+        assert re.search(r"^Its messages wait; the next try is at 2\S+Z\.$", said, re.M), said
 
 
 def test_without_a_channel_the_commands_say_what_to_do(

@@ -290,6 +290,27 @@ def test_the_command_tests_a_webhook(desk: Desk) -> None:
     assert (done.returncode, "There is no webhook wh_nothing." in done.stderr) == (1, True)
 
 
+def test_the_command_lists_a_webhook_that_another_process_waits_for_as_held(desk: Desk) -> None:
+    import gevent.threadpool
+    from outboxes import until
+
+    from shardapi.outbox.schedule import Schedule
+
+    desk.box.schedule = Schedule(waits=(600.0,))
+    desk.begin()
+    id = desk.hook(URL, "user.*")  # nobody is there
+    desk.join(1)
+    state = until(lambda: (now := desk.state(id))["state"] == "held" and now)
+    desk.box.flush()
+    pool = gevent.threadpool.ThreadPool(1)
+    said = pool.apply(run, (desk, "list")).stdout
+    listed = json.loads(pool.apply(run, (desk, "list", "--json")).stdout)["webhooks"]
+    pool.kill()
+    desk.end()
+    assert f"held (next try {state['nextAttemptAt']})" in said
+    assert listed == [state]
+
+
 def test_the_command_has_events_sent_again_by_the_server_that_runs(desk: Desk) -> None:
     from outboxes import until, users
 
