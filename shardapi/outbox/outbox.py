@@ -289,14 +289,16 @@ class Outbox:
         if sender is not None and row.enabled:
             row.take_health(sender.row)
 
-    def state(self, row: Row) -> str:
-        """How an endpoint fares in a word: delivering, held or disabled."""
-        return "disabled" if not row.enabled else "held" if self.is_held(row) else "delivering"
+    def is_held(self, id_: str) -> bool:
+        """Whether an endpoint is held, as far as this process knows."""
+        return id_ in self.senders and self.senders[id_].held
 
-    def is_held(self, row: Row) -> bool:
-        """Whether an endpoint is held: as its sender knows, or the store where another process sends."""
-        sender = self.senders.get(row.id)
-        return is_kept_as_held(row) if sender is None else sender.held
+    def state(self, row: Row) -> str:
+        """How an endpoint fares in a word: delivering, held or disabled; where another process sends, by its row."""
+        if not row.enabled:
+            return "disabled"
+        held = self.is_held(row.id) if row.id in self.senders else is_kept_as_held(row)
+        return "held" if held else "delivering"
 
     def try_now(self, id_: str) -> None:
         """Do not let an endpoint that is held wait for its next try."""

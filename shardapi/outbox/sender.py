@@ -317,7 +317,8 @@ class Sender:
         item.refused += 1
         schedule = self.box.schedule
         if item.refused >= schedule.tries:
-            return self._park(item, result.status, result.error, item.refused)
+            self._park(item, result.status, result.error, item.refused)
+            return self._rest()
         wait = schedule.wait(item.refused)
         if not item.aside and (self.row.ordered or self._aside.full):
             self._hold.wait(wait)
@@ -340,6 +341,12 @@ class Sender:
             self._aside.drop(item)
         else:
             self._keep(self.window.finish(item))
+
+    def _rest(self) -> None:
+        """Where nothing waits any more, the time until the next event is none of failure."""
+        with self._picking:
+            if self._in_flight == 1 and self._aside.until() is None and self._ahead(0) is None:
+                self.row.failing_since = 0
 
     # -- the end of patience, and what is lost
 

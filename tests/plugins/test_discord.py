@@ -278,7 +278,7 @@ def test_what_happens_under_a_rate_limit_is_folded(make_app: MakeApp, limited: A
             app.shard.writer.append(joined("a"))
             until(lambda: server.got, "for the first")
             app.shard.writer.append(joined("b"))
-            until(lambda: desk.outbox.is_held(desk.row()[0]), "for the limit")
+            until(lambda: desk.outbox.is_held(desk.row()[0].id), "for the limit")
             for name in "cdefg":
                 app.shard.writer.append(joined(name))
             until(lambda: len(server.got) == 3, "for the rest")
@@ -298,7 +298,7 @@ def test_a_rate_limit_without_room_is_not_tried(make_app: MakeApp) -> None:
                 app.shard.writer.append(joined(name))
                 until(lambda: server.got, "for the first")
             until(lambda: len(server.lines) == 5, "for every line")
-            assert not desk.outbox.is_held(desk.row()[0])
+            assert not desk.outbox.is_held(desk.row()[0].id)
         assert len(server.got) == 2 and server.got[1].at - server.got[0].at >= 0.75
 
 

@@ -353,6 +353,25 @@ def test_one_failure_after_a_step_of_the_clock_is_no_five_days(
         assert desk.state(id)["enabled"]
 
 
+def test_days_without_an_event_are_no_days_of_failure(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, skew = clock.now, 0
+    monkeypatch.setattr(clock, "now", lambda: now() + skew)
+    desk.box.schedule = Schedule(waits=(0.01,) * 5)
+    with Receiver(lambda delivery: 400) as receiver:
+        id = desk.hook(receiver.url, "user.*")
+        desk.join(1)
+        until(lambda: desk.state(id)["parked"] == 1)
+        state = until(lambda: not (found := desk.state(id))["failingSince"] and found)
+        assert (state["enabled"], state["failures"], state["lastStatus"]) == (True, 5, 400)
+        receiver.answers = lambda delivery: 503
+        skew = 6 * 86_400_000
+        desk.join(2)
+        until(lambda: desk.state(id)["failures"] >= 15)
+        assert desk.state(id)["state"] == "held"
+        skew += 6 * 86_400_000
+        until(lambda: desk.state(id)["disabledReason"] == "failing")
+
+
 def test_failures_of_a_clock_that_was_not_set_yet_do_not_count(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
