@@ -14,6 +14,7 @@ from .target import Address, Gate, Refused, Target, Unreachable, Unresolved
 
 IDLE_SECONDS = 55.0  # receivers close what rests for a minute
 KEEP_SECONDS = 300.0  # then the name is looked up again
+FOR_OTHERS = 0.4  # of the time, for all addresses that do not take a connection but the last
 BODY_SECONDS = 1.0  # for the rest of an answer whose status is known
 
 
@@ -84,7 +85,7 @@ class Line:
             return self._exchange(request, ends)
 
     def _exchange(self, request: bytes, ends: float) -> tuple[int, str, str]:
-        sock = self._socket or self._connect()
+        sock = self._socket or self._connect(ends)
         reader = Reader(sock.recv)
         try:
             sent = sock.send(request)  # sendall() asks for the buffer's size first
@@ -110,14 +111,19 @@ class Line:
             pass
         return False
 
-    def _connect(self) -> socket.socket:
+    def _connect(self, ends: float) -> socket.socket:
         """A connection to the first judged address that takes one."""
         failed: OSError | None = None
-        for address in self.gate.addresses(self.target):
+        addresses = self.gate.addresses(self.target)
+        patience = max(0.001, ends - time.monotonic()) * FOR_OTHERS / max(1, len(addresses) - 1)
+        for address in addresses:
             family = plain.AF_INET6 if isinstance(address, IPv6Address) else plain.AF_INET
             sock = socket.socket(family, plain.SOCK_STREAM)
             try:
+                if address is not addresses[-1]:
+                    sock.settimeout(patience)
                 sock.connect((str(address), self.target.port))
+                sock.settimeout(None)
                 sock.setsockopt(plain.IPPROTO_TCP, plain.TCP_NODELAY, 1)
                 if self.target.scheme == "https":
                     # In two steps, so that it can be closed wherever the second one ends.

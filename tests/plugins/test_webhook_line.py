@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -229,20 +229,45 @@ def test_an_attempt_is_over_in_its_time(serve: Serve) -> None:
         assert 0.25 < time.monotonic() - began < 2
 
 
-def test_a_connection_that_nobody_accepts_is_over_in_its_time() -> None:
+@contextmanager
+def deaf(host: str, port: int = 0) -> Iterator[int]:
+    """The port of a listener that accepts nobody."""
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.bind((host, port))
         listener.listen(0)
         fillers = [socket.socket() for _ in range(4)]
         for filler in fillers:
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
-        line = Line(Target("http", "127.0.0.1", listener.getsockname()[1], "/"), GATE, "a")
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            for filler in fillers:
+                filler.close()
+
+
+def test_a_connection_that_nobody_accepts_is_over_in_its_time() -> None:
+    with deaf("127.0.0.1") as port:
+        line = Line(Target("http", "127.0.0.1", port, "/"), GATE, "a")
         began = time.monotonic()
         assert post(line, 0.3)[:2] == (0, "timeout")
         assert time.monotonic() - began < 2
-        for filler in fillers:
-            filler.close()
+
+
+@pytest.mark.parametrize("dead", [1, 3])
+def test_an_address_that_accepts_nobody_leaves_time_for_the_others(dead: int) -> None:
+    def serve(connection: socket.socket, number: int) -> None:
+        request(connection)
+        connection.sendall(OK)
+
+    with serving(serve) as (alive, _), ExitStack() as stack:
+        hosts = [f"127.0.0.{number + 2}" for number in range(dead)]
+        for host in hosts:
+            stack.enter_context(deaf(host, alive.target.port))
+        gate = Gate(["127.0.0.0/8"], lambda name, port: [*hosts, "127.0.0.1"])
+        line = Line(Target("http", "several.example", alive.target.port, "/"), gate, "a")
+        assert post(line, 5).status == 200
+        line.close()
 
 
 def test_a_receiver_that_has_answered_has_answered_however_its_body_goes_on() -> None:
