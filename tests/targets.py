@@ -117,6 +117,11 @@ METADATA = [
     "http://[64:ff9b::a9fe:a9fe]/",
     "http://[64:ff9b:1::a9fe:a9fe]/",
     "http://[2002:a9fe:a9fe::1]/",
+    "http://169.254.42.42/",
+    "http://169.254.0.23/",
+    "http://[fd00:42::42]/",
+    "http://[fe80::a9fe:a9fe]/",
+    "http://[2001::5601:5601]/",
 ]
 # What cannot be read, or is read differently by whom one asks.
 MISREAD = [

@@ -38,7 +38,8 @@ METADATA = [
     ip_network(text)
     for text in (
         *("169.254.169.254", "169.254.170.2", "169.254.170.23", "169.254.169.253", "100.100.100.200"),
-        *("192.0.0.192", "168.63.129.16", "fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254"),
+        *("192.0.0.192", "168.63.129.16", "169.254.42.42", "169.254.0.23"),
+        *("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "fd00:42::42", "fe80::a9fe:a9fe"),
     )
 ]
 
@@ -199,6 +200,8 @@ def _embedded(address: Address) -> Address:
         return address
     if address.sixtofour is not None:
         return address.sixtofour
+    if address.teredo is not None:
+        return address.teredo[1]
     return IPv4Address(int(address) & 0xFFFFFFFF) if any(address in one for one in TRANSLATED) else address
 
 
