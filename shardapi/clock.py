@@ -23,5 +23,8 @@ def iso(ms: int) -> str:
 
 @lru_cache(maxsize=64)
 def ms(text: str) -> int:
-    """The milliseconds of a time as `iso` writes it, 0 for "". Raises ValueError."""
-    return round(datetime.fromisoformat(text).timestamp() * 1000) if text else 0
+    """The milliseconds of a time as `iso` writes it, 0 for ""; UTC where it names no zone. Raises ValueError."""
+    if not text:
+        return 0
+    found = datetime.fromisoformat(text)
+    return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -307,3 +308,18 @@ def test_the_journal_is_kept_without_the_archive_plugin(make_app: Callable[..., 
 @pytest.mark.parametrize("at", [0, 1, 999, NOW, NOW + 1, 2**42 + 7])
 def test_a_time_is_read_as_it_is_written(at: int) -> None:
     assert clock.ms(clock.iso(at)) == at
+
+
+@pytest.mark.parametrize("text", ["2026-11-20T19:30", "2026-11-20T19:30:00.000Z", "2026-11-20T21:30+02:00"])
+def test_a_time_without_a_zone_is_utc_wherever_the_shard_is(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock.ms.cache_clear()
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert clock.iso(clock.ms(text)) == "2026-11-20T19:30:00.000Z"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+        clock.ms.cache_clear()
