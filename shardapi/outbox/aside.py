@@ -19,6 +19,7 @@ class Aside:
         self.box, self.id = box, id_
         self._items: list[Item] = []
         self._stale = True
+        self._changes = 0
 
     def look(self) -> None:
         """What is kept has changed in the store."""
@@ -33,7 +34,11 @@ class Aside:
         """What is to be tried now."""
         if self._stale:
             self._stale = False
-            self._read()
+            try:
+                self._read()
+            except Exception:
+                self._stale = True
+                raise
         if not self._items:
             return []
         now = clock.now()
@@ -42,8 +47,11 @@ class Aside:
         return [item for item in self._items if not item.out and (item.due <= now or item.due > longest)]
 
     def _read(self) -> None:
+        changes = -1
+        while changes != self._changes:  # while it was read, another lane may have had an event taken
+            changes = self._changes
+            kept = self.box.log.store.read(lambda: self.box.table.aside(self.id, MOST))
         known = {item.number: item for item in self._items}
-        kept = self.box.log.store.read(lambda: self.box.table.aside(self.id, MOST))
         self._items = [
             known.get(one.number) or Item(self.box.logged(one), True, one.due, one.tries) for one in kept
         ]
@@ -57,9 +65,10 @@ class Aside:
         """Keep an event, be it aside already or not, to be tried again after a while."""
         due, tries = clock.now() + int(seconds * 1000), item.refused
         self.box.persist(partial(self.box.table.park, self.id, item.event, tries, status, error, due))
+        self._changes += 1
         if item.aside:
             item.due, item.out = due, False
-        else:
+        elif not any(one.number == item.number for one in self._items):  # it may have been read meanwhile
             self._items.append(Item(item.event, True, due, tries))
 
     def taken(self, item: Item) -> None:
@@ -69,6 +78,8 @@ class Aside:
 
     def drop(self, item: Item) -> None:
         """An event is not to be tried any more."""
-        self._items.remove(item)
+        self._changes += 1
+        if item in self._items:  # else what is kept was read meanwhile
+            self._items.remove(item)
         if len(self._items) == MOST - 1:
             self._stale = True

@@ -221,7 +221,7 @@ class Table:
     # -- what is kept aside
 
     def park(self, id_: str, event: Logged, tries: int, status: int, error: str, due: int) -> None:
-        """Keep an event aside."""
+        """Keep an event aside, of an endpoint that is there still."""
         marks = ", ".join("?" * len(Parked._fields))
         envelope = msgspec.json.decode(event.line, type=_Envelope)
         values = (
@@ -229,8 +229,9 @@ class Table:
             *(tries, status, error, due, clock.now()),
         )
         many(
-            f"INSERT OR REPLACE INTO outbox_parked (guild, endpoint, {PARKED}) VALUES (?, ?, {marks})",
-            [(self.guild, id_, *values)],
+            f"INSERT OR REPLACE INTO outbox_parked (guild, endpoint, {PARKED}) SELECT ?, ?, {marks}"
+            " WHERE EXISTS (SELECT 1 FROM outbox_endpoint WHERE id = ?)",
+            [(self.guild, id_, *values, id_)],
         )
 
     def unpark(self, id_: str, number: int) -> None:

@@ -11,6 +11,7 @@ from outboxes import LOOPBACK, QUICK, Desk, delivering, until, users
 from receivers import Delivery, Receiver
 
 from shardapi import ShardApp, clock
+from shardapi.outbox.aside import Aside
 from shardapi.outbox.schedule import Schedule
 
 MakeApp = Callable[..., ShardApp]
@@ -280,6 +281,46 @@ def test_without_order_a_dead_receiver_gets_one_try_at_a_time(desk: Desk) -> Non
         assert len(receiver.got) <= 11
         receiver.answers = lambda delivery: 204
         until(lambda: len(set(users(receiver))) == 30 and desk.state(id)["state"] == "delivering")
+
+
+def test_what_is_kept_aside_may_be_taken_while_it_is_read(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(make_app(**LOOPBACK))
+    id = desk.hook("http://127.0.0.1:9/", ordered=False)
+    desk.join(1, 2)
+    first, second = desk.shard.events.page(0, 2**62)[-2:]
+    for event in (first, second):
+        desk.box.persist(lambda event=event: desk.box.table.park(id, event, 1, 400, "refused", 1))
+    aside, read = Aside(desk.box, id), desk.shard.store.read
+    one, other = aside.due()
+    one.out = other.out = True
+
+    def taken_meanwhile(work: Callable[[], Any]) -> Any:
+        found = read(work)
+        monkeypatch.setattr(desk.shard.store, "read", read)
+        aside.taken(one)
+        return found
+
+    monkeypatch.setattr(desk.shard.store, "read", taken_meanwhile)
+    aside.look()
+    assert aside.due() == []
+    desk.box.persist(lambda: desk.box.table.unpark(id, other.number))  # of which it hears after it has read
+    aside.look()
+    assert aside.due() == []
+    aside.taken(other)
+    other.out = False
+    assert aside.due() == [] and not aside.until()
+
+
+def test_what_a_webhook_that_was_deleted_has_not_taken_is_not_kept(make_app: MakeApp) -> None:
+    desk = Desk(make_app(**LOOPBACK))
+    id = desk.hook("http://127.0.0.1:9/")
+    desk.join(1)
+    event = desk.shard.events.page(0, 2**62)[-1]
+    desk.call("DELETE", f"/webhooks/{id}")
+    desk.box.persist(lambda: desk.box.table.park(id, event, 5, 400, "refused", 0))
+    assert desk.shard.store.read(lambda: desk.box.table.parked(id, 10)) == []
 
 
 # -- giving up
