@@ -1,5 +1,6 @@
 """The channel of the settings, and the outbox that tells it what happens."""
 
+import logging
 from difflib import get_close_matches
 
 import flask
@@ -15,6 +16,8 @@ from shardapi.outbox.vault import Secret, Unreadable
 from .delivery import PREFIX, TEST, Messages
 from .settings import DEFAULT_EVENTS, HOME, Channel, Settings
 from .transitions import told
+
+log = logging.getLogger("shardapi.discord")
 
 EXTENSION = "discord"
 ANYWHERE = ("0.0.0.0/0", "::/0")
@@ -52,7 +55,7 @@ class Desk:
     def run(self) -> None:
         """Tell the channel what happens for as long as this process serves the shard."""
         if not self._is_settled():  # a start writes nothing without need
-            self.outbox.persist(self._settle)
+            self._begin_anew()
         if self.channel is not None:
             self.outbox.run()
 
@@ -61,20 +64,27 @@ class Desk:
         wanted = self.channel
         return kept == ([] if wanted is None else [(PREFIX + wanted.webhook, wanted.secret)])
 
-    def _settle(self) -> None:
-        """Keep the channel of the settings and no other; runs inside a write."""
+    def _begin_anew(self) -> None:
+        webhook = self.channel.webhook if self.channel is not None else ""
+        event = told("enabled", {"webhook": webhook})
+        if self.outbox.persist(self._settle, [event] if event is not None else []):
+            log.info("Discord channel %s is enabled: its URL has another token", PREFIX + webhook)
+
+    def _settle(self) -> bool:
+        """Keep the channel of the settings and no other; runs inside a write. True if that enables it again."""
         wanted = PREFIX + self.channel.webhook if self.channel is not None else ""
         for row in self.table.all():
             if row.id != wanted:
                 self.table.remove(row.id)
         if self.channel is None:
-            return
+            return False
         known = self.table.find(wanted)
         if known is None:
             self.table.add(self._row(self.channel), last_number())
         elif self._kept(known) != self.channel.secret:
             self.table.secrets(wanted, self._sealed(self.channel))
-            self.table.enable(wanted, True)
+            return self.table.enable(wanted, True)
+        return False
 
     def _row(self, channel: Channel) -> Row:
         id_ = PREFIX + channel.webhook

@@ -404,7 +404,9 @@ def test_a_start_with_the_same_settings_writes_nothing(
     assert written == []
 
 
-def test_another_token_is_used_and_begins_anew(make_app: MakeApp, discord: Discord) -> None:
+def test_another_token_is_used_and_begins_anew(
+    make_app: MakeApp, discord: Discord, caplog: pytest.LogCaptureFixture
+) -> None:
     wrong = discord.base + PATH[:-5] + "wrong"
     app = make_app(**settings(discord, URL=wrong))
     with telling(app) as desk:
@@ -412,8 +414,10 @@ def test_another_token_is_used_and_begins_anew(make_app: MakeApp, discord: Disco
         until(lambda: not desk.row()[0].enabled, "for it to be disabled")
     app.shard.close()
     again = make_app(**settings(discord))
-    with telling(again):
+    with telling(again), caplog.at_level(logging.INFO, "shardapi.discord"):
         until(lambda: len(discord.got) == 2, "for what it missed")
+    assert [one.type for one in again.shard.events.page(0, 10**9)][-1] == "discord.enabled"
+    assert any(said.startswith(f"Discord channel dc_{WEBHOOK} is enabled") for said in caplog.messages)
     assert [one.path for one in discord.got] == [PATH[:-5] + "wrong", PATH]
 
 
