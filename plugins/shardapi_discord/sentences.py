@@ -6,7 +6,10 @@ from typing import Any
 from shardapi import Shard, catalogue
 from shardapi.guild import PUBLIC_SLOT, PUBLIC_UID
 
-from .markdown import bold, escaped
+from .markdown import bold, escaped, length
+
+# So that a sentence has room in a message, whatever names are in it.
+MOST_NETS, MOST_FACTS = 10, 1500
 
 LEFT = {
     "timeout": "lost the connection",
@@ -49,7 +52,7 @@ class Sentences:
             case "user.joined" | "user.left", {"service": True}:
                 return ""
             case "user.joined", {"nets": nets}:
-                on = ", ".join(filter(None, map(self._net_in, nets)))
+                on = _enumerated([*filter(None, map(self._net_in, nets))])
                 return f"{self._who(data)} joined{f' on {on}' if on else ''}"
             case "user.left", {"reason": reason}:
                 return f"{self._who(data)} {LEFT.get(reason, 'left')}"
@@ -70,8 +73,14 @@ class Sentences:
 
     def _facts(self, type_: str, data: Mapping[str, Any]) -> str:
         """An event without a sentence of its own, as it is."""
-        facts = ", ".join(f"{escaped(name)} {escaped(str(value))}" for name, value in data.items())
-        return f"{escaped(type_)}{' ' if facts else ''}{facts}"
+        facts = ""
+        for name, value in data.items():
+            more = f"{', ' if facts else ' '}{escaped(name)} {escaped(str(value))}"
+            if length(facts) + length(more) > MOST_FACTS:
+                facts += ", …"
+                break
+            facts += more
+        return f"{escaped(type_)}{facts}"
 
     def _who(self, data: Mapping[str, Any]) -> str:
         user = data["userId"]
@@ -95,3 +104,8 @@ class Sentences:
             return bold(guild.public_net.name)
         entry = self.shard.store.read(lambda: catalogue.find(self.shard.guild_id, uid))
         return bold(entry.name if entry is not None else uid)
+
+
+def _enumerated(names: list[str]) -> str:
+    rest = len(names) - MOST_NETS
+    return ", ".join(names[:MOST_NETS]) + (f" and {rest} more" if rest > 0 else "")

@@ -262,6 +262,24 @@ def test_what_happens_at_once_is_one_message_and_none_is_too_long(
     assert all(length(one) > MOST_CHARACTERS - per_line for one in contents[:-1])  # full
 
 
+def test_a_sentence_has_room_in_a_message_however_many_nets_it_names(
+    make_app: MakeApp, discord: Discord
+) -> None:
+    app = make_app(**settings(discord))
+    names = [f"{number:02}{'*' * 62}" for number in range(50)]
+    app.shard.central.submit(
+        [CreateNet(name=name, uid=f"net_{number:024}") for number, name in enumerate(names)]
+    )
+    ann = UserJoined(user_id="1", display_name="_" * 64, transport="ws", nets=tuple(range(1, 51)))
+    with telling(app):
+        app.shard.writer.append([Event("user.joined", ann), *joined("Ben")])
+        until(lambda: discord.lines[-1:] == ["**Ben** joined"], "for both")
+    (line,) = (one for one in discord.lines if one != "**Ben** joined")
+    assert line.count(escaped("*" * 62)) == 10 and line.endswith(" and 40 more")
+    of = app.extensions["discord"].outbox.kind.sentences.of
+    assert length(of("odd", {"f" * 400 + str(number): "*" * 400 for number in range(9)})) < 1900
+
+
 @pytest.mark.parametrize(
     "limited",
     [
