@@ -134,6 +134,8 @@ def test_what_a_shard_sends_is_kept_in_its_order_through_an_outage_and_a_rotatio
     again = start(language, port=recipe.port)
     assert shard.post(f"{path}/enable").status_code == 200  # does not wait
     assert "operation.opened" in again.lines(1)[0]
+    # It may have been worked on before the shard has read its answer.
+    shard.wait(lambda: shard.get(f"{path}/deliveries").json()["webhook"]["state"] == "delivering")
     sent = [one["id"] for one in shard.get(f"{path}/deliveries").json()["deliveries"] if one["status"]]
     assert [id_ for id_ in again.kept if "-test" not in id_] == [id_ for id_ in reversed(sent) if id_]
     assert len(again.kept) == len(sent) == 4
