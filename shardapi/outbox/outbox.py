@@ -117,6 +117,20 @@ class Outbox:
             with suppress(ApiError):  # a store that cannot write keeps nobody waiting
                 self.shard.writer.write(self._place_all)
 
+        self._renew_secrets(rows)
+
+    def _renew_secrets(self, rows: Iterable[Row]) -> None:
+        """Have secrets encrypted with the newest signing secret, so that the ones before it can be let go."""
+
+        def work() -> None:
+            for row in self.table.all():
+                if (renewed := self.vault.renewed(row.secret)) is not None:
+                    self.table.secrets(row.id, renewed)
+
+        if any(self.vault.renewed(row.secret) is not None for row in rows):
+            with suppress(ApiError):  # the next start does it
+                self.shard.writer.write(work)
+
     def _place_all(self) -> None:
         for id_, place in self._known.items():
             self.table.place(id_, place.number)

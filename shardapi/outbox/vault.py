@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -30,12 +31,23 @@ class Vault:
     def __init__(self, tokens: Tokens) -> None:
         from cryptography.fernet import Fernet, MultiFernet
 
-        keys = tokens.keys(PURPOSE)
-        self._fernet = MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in keys])
+        keys = [Fernet(base64.urlsafe_b64encode(key)) for key in tokens.keys(PURPOSE)]
+        self._newest, self._fernet = keys[0], MultiFernet(keys)
 
     def close(self, secrets: Sequence[Secret]) -> bytes:
         """The secrets as they are kept."""
         return self._fernet.encrypt(msgspec.json.encode(secrets))
+
+    def renewed(self, kept: bytes) -> bytes | None:
+        """The same secrets encrypted with the newest signing secret; None if they are, or if nobody can read them."""
+        from cryptography.fernet import InvalidToken
+
+        try:
+            self._newest.decrypt(kept)
+        except InvalidToken:
+            with suppress(InvalidToken):
+                return self._fernet.rotate(kept)
+        return None
 
     def open(self, kept: bytes) -> tuple[Secret, ...]:
         """The secrets that were kept, the present one first. Raises Unreadable."""

@@ -639,3 +639,17 @@ def test_a_secret_nobody_can_read_any_more_disables_and_rotation_mends_it(
         desk.call("POST", f"/webhooks/{id}/enable")
         desk.join(2)
         until(lambda: users(receiver) == ["1", "2"])
+
+
+def test_once_a_shard_has_run_with_a_new_signing_secret_the_old_one_can_be_let_go(
+    make_app: MakeApp, receiver: Receiver
+) -> None:
+    old, new = "a" * 64, "b" * 64
+    with delivering(make_app(**LOOPBACK, SIGNING_SECRET=old)) as desk:
+        id = desk.hook(receiver.url, "user.*")
+    for turn, secrets in enumerate((f"{new} {old}", new)):
+        with delivering(make_app(**LOOPBACK, SIGNING_SECRET=secrets)) as desk:
+            desk.join(turn)
+            until(lambda: len(receiver.got) == turn + 1)  # noqa: B023
+            assert desk.state(id)["enabled"]
+            desk.settle()
