@@ -273,7 +273,8 @@ class Sender:
             self._hold.told = True
             self._tell("held", failures=self.row.failures)
         self._put_back(batch)
-        if first.broken == tries and not first.probe_at:
+        is_asked_to_wait = self.box.schedule.asked(result.retry_after) is not None
+        if first.broken == tries and not first.probe_at and not is_asked_to_wait:
             with self._picking:
                 has_next = len(self._aside.due()) > 1 or self._ahead(0 if first.aside else 1) is not None
             if has_next:
