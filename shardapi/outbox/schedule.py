@@ -17,7 +17,9 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     jitter: float = 0.2
     tries: int = 5  # of an event that is refused, or answered with 5xx before the next is tried
     give_up_ms: int = 5 * DAY_MS
-    give_up_tries: int = 3  # that have to fail too, because the clock may have been put forward
+    give_up_tries: int = (
+        3  # that fail after that: the clock may have been put forward, or the machine was off
+    )
     shortest_asked: float = 1.0
     longest_asked: float = 3600.0
     deadline: float = 10.0

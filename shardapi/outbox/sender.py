@@ -52,7 +52,7 @@ class Sender:
         self._aside = Aside(box, row.id)
         self._suspect: Item | None = None  # it may break the receiver,
         self._probe: Item | None = None  # which this one shows
-        self._in_flight = 0
+        self._in_flight = self._late = 0  # the latter are failures after all patience was spent
         self._fold = box.kind.most if row.ordered else 1
         self._hold = Hold(row, box.schedule)
         self._lanes = [box.shard.spawn(self._run_lane) for _ in range(1 if row.ordered else LANES)]
@@ -208,14 +208,19 @@ class Sender:
             return self._give_up(batch, "gone")
         held = holds(result.status)
         self._note(batch, result, "held" if held else "refused")
-        patience = self.box.schedule
-        too_long = clock.now() - row.failing_since >= patience.give_up_ms
-        if too_long and row.failures >= patience.give_up_tries:
+        if self._is_over():
             return self._give_up(batch, "failing")
         if held:
             self._wait(batch, result, current)
         else:
             self._refused(batch, result)
+
+    def _is_over(self) -> bool:
+        """Whether it has failed for too long, the last few times while that was known."""
+        patience = self.box.schedule
+        late = clock.now() - self.row.failing_since >= patience.give_up_ms
+        self._late = self._late + 1 if late else 0
+        return self._late >= patience.give_up_tries
 
     def _failing_since(self) -> int:
         """When the first failure in a row was; now, if the clock was wrong as that was noted."""
