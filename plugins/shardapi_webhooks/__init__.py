@@ -211,10 +211,10 @@ def rotate(id: WebhookId, body: RotateBody, write: Write) -> WebhookRotated:
     if made:
         write.minted(secret)
 
-    def answer(done: tuple[Row, int]) -> WebhookRotated:
+    def answer(done: tuple[Row, int, bool]) -> WebhookRotated:
         return WebhookRotated(
             action="webhook.rotate",
-            changed=True,
+            changed=done[2],
             webhook=registry.one(done[0]),
             secret=secret,
             previous_until=clock.iso(done[1]),

@@ -62,8 +62,8 @@ class Registry:
         self.table.add(row, last_number())
         return row
 
-    def rotate(self, id_: str, secret: str) -> tuple[Row, int]:
-        """Let a new secret sign, and for a day those before it too; returns until when."""
+    def rotate(self, id_: str, secret: str) -> tuple[Row, int, bool]:
+        """Let a new secret sign, and for a day those before it too; returns until when, and whether it is new."""
         row, now = self.find(id_), clock.now()
         until = now + OVERLAP_MS
         try:
@@ -75,9 +75,11 @@ class Registry:
             for one in known
             if one.secret != secret and (not one.until or one.until > now)
         ]
-        kept = [Secret(secret), *before][:MOST_SECRETS]
-        self.table.secrets(id_, self.outbox.vault.close(kept))
-        return row, until
+        is_new = not known or known[0].secret != secret
+        if is_new:
+            kept = [Secret(secret), *before][:MOST_SECRETS]
+            self.table.secrets(id_, self.outbox.vault.close(kept))
+        return row, max((one.until for one in before), default=0), is_new
 
     def replay(self, id_: str, since: str) -> tuple[Row, str, int]:
         """Have events sent again: all after `since`, or what is parked; returns after which, how many of those."""

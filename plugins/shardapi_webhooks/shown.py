@@ -90,7 +90,7 @@ class SecretShown(WebhookWritten, kw_only=True):
 
 
 class WebhookRotated(SecretShown, kw_only=True):
-    """Until `previousUntil`, deliveries are signed with the secret before it too."""
+    """Until `previousUntil`, deliveries are signed with the secret before it too; "" if there is none."""
 
     previous_until: str
 

@@ -562,8 +562,11 @@ def test_a_rotated_secret_and_the_one_before_sign_for_a_day(
     made = desk.call("POST", "/webhooks", {"url": receiver.url, "events": ["user.*"]})
     id, first = made["webhook"]["id"], made["secret"]
     second = desk.call("POST", f"/webhooks/{id}/rotate")["secret"]
-    third = desk.call("POST", f"/webhooks/{id}/rotate", {"secret": "plain words sign too"})["secret"]
-    assert third == "plain words sign too"
+    rotated = desk.call("POST", f"/webhooks/{id}/rotate", {"secret": "plain words sign too"})
+    third, until_then = rotated["secret"], rotated["previousUntil"]
+    assert (third, rotated["changed"]) == ("plain words sign too", True)
+    again = desk.call("POST", f"/webhooks/{id}/rotate", {"secret": third})
+    assert (again["changed"], again["previousUntil"]) == (False, until_then)
     until(lambda: id in desk.box.senders)
     gevent.sleep(0.05)
     desk.join(1)
