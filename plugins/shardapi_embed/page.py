@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 import jinja2
@@ -21,7 +21,7 @@ BLANK = NetLive(id=0, name="", occupancy=0, tx=False, uid="", net_uid="")
 class Page:
     """Renders the widget and its refusals; `headers` go with both."""
 
-    def __init__(self, frame_ancestors: Iterable[str]) -> None:
+    def __init__(self, frame_ancestors: Collection[str]) -> None:
         loader = jinja2.FileSystemLoader(HERE / "templates")
         templates = jinja2.Environment(
             loader=loader,
@@ -41,9 +41,11 @@ class Page:
             "connect-src": "'self'",
             "base-uri": "'none'",
             "form-action": "'none'",
-            "frame-ancestors": " ".join(frame_ancestors) or "'none'",
             "require-trusted-types-for": "'script'",
         }
+        # Said in a policy, * would be the web alone: no page on a disk, or in an app.
+        if "*" not in frame_ancestors:
+            policy["frame-ancestors"] = " ".join(frame_ancestors) or "'none'"
         self.headers = {
             "Content-Type": "text/html; charset=utf-8",
             "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),

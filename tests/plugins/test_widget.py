@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -72,7 +73,6 @@ def test_its_policy_lets_it_do_what_it_does_and_nothing_else(app: ShardApp) -> N
         "connect-src": "'self'",
         "base-uri": "'none'",
         "form-action": "'none'",
-        "frame-ancestors": "*",
         "require-trusted-types-for": "'script'",
     }
 
@@ -317,6 +317,14 @@ def test_a_browser_without_scripts_shows_it_too(
 
 
 @browsing
+def test_a_page_on_a_disk_may_frame_it_too(link: str, page: Page, tmp_path: Path) -> None:
+    file = tmp_path / "live.html"
+    file.write_text(f'<!doctype html><title>Live</title><iframe src="{link}"></iframe>')
+    page.goto(file.as_uri())
+    expect(page.frame_locator("iframe").locator("#state")).to_be_visible()
+
+
+@browsing
 def test_only_sites_that_are_named_may_frame_it(busy: Server, browser: Browser, org: str) -> None:
     link = busy.get("/public-token").json()["widgetUrl"]
     context = browser.new_context()
@@ -511,7 +519,7 @@ def test_every_text_stands_out_from_what_is_behind_it(busy: Server, page: Page, 
 
 
 @browsing
-@pytest.mark.parametrize("width", [320, 480, 900])
+@pytest.mark.parametrize("width", [320, 480, 900, 1280])
 def test_nothing_sticks_out_at_any_width(busy: Server, page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 480})
     page.goto(busy.get("/public-token").json()["widgetUrl"])
