@@ -246,9 +246,24 @@ def test_rules_that_someone_else_sets_meanwhile_are_not_overwritten(kitchen: Kit
     with between(
         kitchen, "/api/v1/rules", lambda: kitchen.call("POST", "/rules", {"rules": [theirs]})
     ) as url:
+        kitchen.run("sort-by-role", language, SHARD=url)  # it has looked again
+    rules = {rule["roleId"]: rule["netUids"] for rule in kitchen.call("GET", "/rules")["rules"]}
+    assert rules[theirs["roleId"]] == theirs["netUids"] and len(rules) > 1
+
+
+@in_every_language
+def test_roles_are_not_sorted_while_something_is_changed_each_time(kitchen: Kitchen, language: str) -> None:
+    kitchen.call("POST", "/rules", {"rules": []})
+    changes: list[bool] = []
+
+    def meanwhile() -> None:
+        changes.append(kitchen.call("GET", "/status")["operationOpen"])
+        kitchen.call("POST", "/operation", {"open": not changes[-1]})
+
+    with between(kitchen, "/api/v1/rules", meanwhile) as url:
         said = refused(kitchen.begin("sort-by-role", language, SHARD=url))
-    assert "POST /rules" in said and "If-Match" in said
-    assert [rule["roleId"] for rule in kitchen.call("GET", "/rules")["rules"]] == [theirs["roleId"]]
+    assert "POST /rules" in said and said.count("If-Match") == 1 and len(changes) == 5
+    assert kitchen.call("GET", "/rules")["rules"] == []
 
 
 @in_every_language

@@ -15,6 +15,11 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 HERE = Path(__file__).parent
+TRIES = 5
+
+
+class Moved(Exception):
+    """Raised when something was changed since the look at /status."""
 
 
 def call(method, path, body=None, version=None):
@@ -29,12 +34,16 @@ def call(method, path, body=None, version=None):
             return json.load(answer)
     except HTTPError as error:
         problem = json.loads(error.read())
-        sys.exit(f"{method} {path}: {problem['error']} {problem.get('hint', '')}")
+        said = f"{method} {path}: {problem['error']} {problem.get('hint', '')}"
+        if problem["code"] == "precondition_failed":
+            raise Moved(said) from None
+        sys.exit(said)
     except URLError as error:
         sys.exit(f"{method} {path}: {error.reason}")
 
 
-def main(roles=HERE / "roles.csv"):
+def sort(roles):
+    """Look, decide, write. Raises Moved."""
     status = call("GET", "/status")
     nets = {net["name"]: net["netUid"] for net in status["nets"]}
     wanted = {}
@@ -55,6 +64,15 @@ def main(roles=HERE / "roles.csv"):
         return
     for rule in call("POST", "/rules", {"rules": rules}, version)["rules"]:
         print(f"{rule['roleId']} is on {', '.join(rule['netUids'])}")
+
+
+def main(roles=HERE / "roles.csv"):
+    for tried in range(1, TRIES + 1):
+        try:
+            return sort(roles)
+        except Moved as moved:  # on a busy shard something often is: look again
+            if tried == TRIES:
+                sys.exit(str(moved))
 
 
 if __name__ == "__main__":
