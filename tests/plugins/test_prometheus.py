@@ -32,6 +32,7 @@ SCRAPE_CONFIG, ALERTS = CONF / "prometheus.yml", CONF / "prometheus-alerts.yml"
 DASHBOARD = CONF / "grafana-dashboard.json"
 ALERT_TESTS = Path(__file__).with_name("prometheus-alerts.test.yml")
 COLLECTORS = "prometheus_collectors"
+OF_SPEED = {"ShardSlow", "ShardCommitsSlowly"}  # pending where the machine is busy; they fire in 10 min
 NAME = re.compile(r"\b(?:shardapi|process|python)_[a-z0-9_]+")
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -513,7 +514,8 @@ def test_a_real_prometheus_takes_the_alerts_and_none_fires(prometheus: Prometheu
         time.sleep(0.1)
         (group,) = prometheus.api("rules")["groups"]
     assert [rule["health"] for rule in group["rules"]] == ["ok"] * len(group["rules"])
-    assert [rule["name"] for rule in group["rules"] if rule["state"] != "inactive"] == []
+    told = {rule["name"]: rule["state"] for rule in group["rules"] if rule["state"] != "inactive"}
+    assert told.keys() <= OF_SPEED and "firing" not in told.values(), told
 
 
 @pytest.mark.debian("promtool")
