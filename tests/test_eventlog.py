@@ -9,7 +9,7 @@ import pytest
 
 from shardapi import ShardApp, clock, eventlog, weight
 from shardapi.eventlog import EventLog, left_open
-from shardapi.events import Event, OperationChanged, PttStart, UserJoined, UserLeft
+from shardapi.events import ConfigChanged, Event, OperationChanged, PttStart, UserJoined, UserLeft
 from shardapi.store import rows
 
 HOUR = 3_600_000
@@ -89,6 +89,17 @@ def test_an_event_is_one_block_with_the_whole_envelope_on_its_data_line(
         }
     )
     assert (event.type, event.net) == ("operation.opened", "net_a")
+
+
+def test_a_data_line_is_one_for_those_too_who_split_lines_as_python_does(
+    app: ShardApp, log: EventLog
+) -> None:
+    name = "A\x85B\u2028C\u2029D ä\n漢😀"
+    app.shard.writer.append([Event("config.changed", ConfigChanged(action="a", version=1, preset=name))])
+    (event,) = log.page(0, log.newest)
+    for block in (event.block, log.gap_block(name, log.newest)):
+        assert len(block.decode().splitlines()) == 4
+    assert event.envelope["data"]["preset"] == name and gap(log.gap_block(name, 1))["requested"] == name
 
 
 def test_numbers_ascend_in_the_order_of_the_events(log: EventLog, append: Callable[..., list[int]]) -> None:
