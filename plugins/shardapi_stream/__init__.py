@@ -29,7 +29,7 @@ stream = Routes("stream")
 Patterns = Annotated[
     str,
     Meta(
-        pattern=r"^[a-z_.*, ]*$",
+        pattern=r"^[a-z0-9_.*, -]*$",
         max_length=500,
         description="Only events of these types, separated by commas; * is any text",
         examples=["user.*,ptt.start"],
@@ -38,7 +38,7 @@ Patterns = Annotated[
 Nets = Annotated[
     str,
     Meta(
-        pattern=r"^[a-z0-9_, ]*$",
+        pattern=r"^[A-Za-z0-9_, -]*$",
         max_length=2000,
         description="Of the events that name a net only those of these, by netUid or netId",
         examples=["net_jmqbkeg5s74cjkezqybwkhny"],

@@ -13,6 +13,7 @@ import requests
 
 from shardapi import clock
 from shardapi.app import ShardApp
+from shardapi.events import Event, OperationChanged
 from shardapi.testing import Server
 
 OPENING = re.compile(rb": events of guild \d+\nretry: ([2-5]\d{3})\n")
@@ -148,6 +149,20 @@ def test_filters(shard: Server, read: Callable[..., Reader]) -> None:
     assert two["netUid"].encode() in by_type.events(2)[0]["data"]
     for reader in (by_net, by_slot):
         assert one["netUid"].encode() in reader.events(1)[0]["data"]
+
+
+def test_filters_take_every_name_there_may_be(app: ShardApp, client: Any) -> None:
+    """A plugin's type may have digits and hyphens, and the uid of a net from the archive capitals too."""
+    entry = {"name": "Old", "uid": "net_Old-Guard"}
+    assert client.post("/api/v1/archive", json=entry).status_code == 200
+    with client.get("/api/v1/stream?types=drill-2.*,config.*&nets=net_Old-Guard", buffered=False) as answer:
+        body = iter(answer.response)
+        next(body)
+        app.shard.writer.append([Event("drill-2.begun", OperationChanged(open=True))])
+        assert b"event: drill-2.begun\n" in next(body)
+        client.post("/api/v1/nets", json={"name": "Another"})
+        client.post("/api/v1/archive/net_Old-Guard/restore")
+        assert b'"action":"archive.restore"' in next(body)
 
 
 @pytest.mark.parametrize(
