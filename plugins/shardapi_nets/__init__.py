@@ -132,7 +132,7 @@ def _remove(uid: str, slot: int, write: Write, shard: Shard) -> NetRemoved:
     try:
         return write.submit([RemoveNet(uid=uid, slot=slot, by=write.by)], removed)
     except ApiError as error:
-        if error.kind is not errors.NET_NOT_FOUND or not uid or slot:
+        if error.kind is not errors.NET_NOT_FOUND or not uid:
             raise
         entry = shard.store.read(lambda: catalogue.find(shard.guild_id, uid))
         if entry is None:

@@ -135,6 +135,17 @@ def test_a_net_removed_before_is_answered_with_its_entry(client: FlaskClient) ->
     problem(client.delete(f"{NETS}/1"), "net_not_found")
 
 
+def test_a_net_removed_before_may_be_named_by_the_slot_it_had_too(client: FlaskClient) -> None:
+    both = {"netUid": create(client), "netId": 1}
+    first = said(client.post(f"{NETS}/remove", json=both))
+    again = said(client.post(f"{NETS}/remove", json=both))
+    assert (again["changed"], again["entry"]) == (False, first["entry"])
+    problem(client.post(f"{NETS}/remove", json={"netUid": "net_none", "netId": 1}), "net_not_found")
+    said(client.post(f"{API}/features", json={"features": {"maxNets": 1}}))
+    create(client)  # in the same slot
+    problem(client.post(f"{NETS}/remove", json=both), "net_mismatch")
+
+
 def test_a_net_removed_again_keeps_the_notes_and_the_beginning_of_its_entry(
     app: ShardApp, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
