@@ -18,6 +18,7 @@ log = logging.getLogger("shardapi.audit")
 
 FLUSH_SECONDS = 0.5
 MOST_WAITING = 20_000
+MOST_REASON = 512
 KEEP_MS = 30 * 86_400_000
 KEEP_ROWS = 1_000_000
 COLUMNS = (
@@ -36,6 +37,7 @@ Row = tuple[Any, ...]
 def row_of(call: Call, status: int, code: str) -> Row:
     """A call as a row of the audit."""
     key, write = call.key, call.write
+    dry_run, reason = (write.dry_run, write.reason) if write is not None else _asked(call)
     return (
         call.shard.guild_id,
         clock.now(),
@@ -47,10 +49,18 @@ def row_of(call: Call, status: int, code: str) -> Row:
         code,
         call.request_id,
         call.address,
-        write is not None and write.dry_run,
-        write.reason if write is not None else "",
+        dry_run,
+        reason,
         1,
     )
+
+
+def _asked(call: Call) -> tuple[bool, str]:
+    """Whether a write that was refused before its options were read was to be a dry run, and the reason it gave."""
+    if call.key is None or call.route is None or call.route.method == "GET":
+        return False, ""
+    reason = str(call.environ.get("HTTP_X_AUDIT_LOG_REASON", "")).encode("latin-1").decode("utf-8", "replace")
+    return call.query().get("dryRun", [""])[-1].lower() == "true", reason[:MOST_REASON]
 
 
 class AuditLog:

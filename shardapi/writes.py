@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from . import clock
-from .auditlog import INSERT, row_of
+from .auditlog import INSERT, MOST_REASON, row_of
 from .central import Outcome, mint_uid, moved_on
 from .commands import Command
 from .effects import BEGUN, DONE, Effect, keep
@@ -32,7 +32,7 @@ W = TypeVar("W", bound=Written)
 
 KEEP_MS = 86_400_000
 MOST_ROWS, MOST_BYTES = 10_000, 16 * 1024 * 1024
-MOST_NAME, MOST_REASON = 255, 512
+MOST_NAME = 255
 ENCODE = msgspec.json.Encoder().encode
 
 

@@ -405,6 +405,21 @@ def test_a_refused_write_is_in_the_audit_with_its_reason(app: ShardApp, client: 
     assert [row[1:5] for row in audited(app)] == [(f"{NETS}/remove", 404, 0, "tidy up")]
 
 
+@pytest.mark.parametrize("dry", [True, False])
+def test_a_write_refused_before_its_options_count_is_in_the_audit_with_them(app: ShardApp, dry: bool) -> None:
+    url, headers = f"{NETS}?dryRun={dry}", {"X-Audit-Log-Reason": "tidy up"}
+    problem(client_of(app, "read:status").post(url, json={"name": "A"}, headers=headers), "missing_scope")
+    client = client_of(app)
+    big = b" " * 600_000
+    problem(client.post(url, data=big, headers=headers), "body_too_large")
+    problem(client.post(url, json={}, headers={"X-Audit-Log-Reason": "x" * 600}), "invalid_value")
+    problem(client_with(app, "").post(url, json={"name": "A"}, headers=headers), "unauthorized")
+    app.shard.audit.flush()
+    assert sorted(row[2:5] for row in audited(app)) == sorted(
+        [(403, dry, "tidy up"), (413, dry, "tidy up"), (400, dry, "x" * 512), (401, False, "")]
+    )
+
+
 def test_a_reason_may_have_512_characters_of_any_script(app: ShardApp, client: FlaskClient) -> None:
     reason = "ö" * 512
     environ = {"HTTP_X_AUDIT_LOG_REASON": reason.encode().decode("latin-1")}
