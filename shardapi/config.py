@@ -143,8 +143,7 @@ def host_and_port(bind: str) -> tuple[str, int]:
 
 
 def _check_addresses(server: ServerSettings) -> None:
-    url = urlsplit(server.public_url)
-    if server.public_url and (url.scheme not in ("http", "https") or not url.netloc):
+    if server.public_url and not _is_url(server.public_url):
         raise ConfigError(
             f'server.public_url: write a URL such as https://shard.example.com, not "{server.public_url}"'
         )
@@ -153,6 +152,14 @@ def _check_addresses(server: ServerSettings) -> None:
             ip_network(network, strict=False)
         except ValueError:
             raise ConfigError(f'server.trusted_proxies: "{network}" is not an address or network') from None
+
+
+def _is_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:  # brackets that do not pair, a port that is none
+        return False
 
 
 def _source(error: msgspec.ValidationError, environ: Mapping[str, str], path: object) -> str:

@@ -231,7 +231,10 @@ REFUSED_SETTINGS = [
     ),
     ({"SHARDAPI_SERVER__BIND": "here"}, 'server.bind: write HOST:PORT, such as 127.0.0.1:25588, not "here"'),
     ({"SHARDAPI_SERVER__WORKERS": "2"}, "Expected `int` <= 1 - at `server.workers`"),
-    ({"SHARDAPI_SERVER__PUBLIC_URL": "shard.example"}, "server.public_url: write a URL"),
+    *(
+        ({"SHARDAPI_SERVER__PUBLIC_URL": url}, "server.public_url: write a URL")
+        for url in ("shard.example", "http://[::1", "https://:443", "https://shard.example:port")
+    ),
     ({"SHARDAPI_SERVER__TRUSTED_PROXIES": "::g"}, 'server.trusted_proxies: "::g" is not an address'),
     ({"SHARDAPI_LIMITS__DEFAULT": "often"}, "write a limit as COUNT/minute"),
     ({"SHARDAPI_EVENTS__KEEP_HOURS": "0"}, "SHARDAPI_EVENTS__KEEP_HOURS"),
