@@ -39,7 +39,10 @@ def foreign() -> bool:
     origin = headers.get("Origin")
     if origin is None:
         return False
-    return urlsplit(origin).netloc.lower() not in _ours()
+    try:
+        return urlsplit(origin).netloc.lower() not in _ours()
+    except ValueError:  # brackets that do not pair
+        return True
 
 
 def ours() -> bool:

@@ -15,6 +15,7 @@ PASSWORD = "correct horse battery"
 MINUTE = 60_000
 ELSEWHERE = (
     {"Origin": "https://evil.example"},
+    {"Origin": "http://["},
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "same-site"},
 )
