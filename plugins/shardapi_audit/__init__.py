@@ -3,13 +3,18 @@
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from shardapi import Answer, FieldError, Query, Routes, Shard, ShardApp, clock, errors, hookimpl
 from shardapi.clock import iso
 from shardapi.models import Audit
 
 audit = Routes("audit")
+TIME: dict[str, Any] = {
+    "max_length": 40,
+    "extra_json_schema": {"format": "date-time"},
+    "examples": ["2026-11-20T19:30:00Z"],
+}
 
 
 class AuditQuery(Query, kw_only=True):
@@ -29,8 +34,8 @@ class AuditQuery(Query, kw_only=True):
         ),
     ] = ""
     path: Annotated[str, Meta(max_length=200, description="Only paths that have this in them")] = ""
-    since: Annotated[str, Meta(max_length=40, description="Only from this time on, in ISO 8601")] = ""
-    until: Annotated[str, Meta(max_length=40, description="Only from before this time, in ISO 8601")] = ""
+    since: Annotated[str, Meta(description="Only from this time on", **TIME)] | UnsetType = UNSET
+    until: Annotated[str, Meta(description="Only from before this time", **TIME)] | UnsetType = UNSET
 
 
 class AuditEntry(msgspec.Struct, rename="camel", kw_only=True):
@@ -76,16 +81,18 @@ def _wanted(query: AuditQuery, shard: Shard) -> Any:
         wanted &= Audit.status.between(least, most)
     if query.path:
         wanted &= Audit.path.contains(query.path)
-    if query.since:
+    if query.since is not UNSET:
         wanted &= Audit.at >= _time("since", query.since)
-    if query.until:
+    if query.until is not UNSET:
         wanted &= Audit.at < _time("until", query.until)
     return wanted
 
 
 def _time(name: str, text: str) -> int:
     try:
-        return clock.ms(text)
+        if text:
+            return clock.ms(text)
+        raise ValueError
     except (ValueError, OverflowError):
         problem = FieldError(name, "Expected a time such as 2026-11-20T19:30:00Z")
         raise errors.INVALID_VALUE(f"{name} is no time.", errors=(problem,)) from None

@@ -28,7 +28,9 @@ def show() -> Any:
     """The newest entries that the filters leave."""
     wanted = {name: flask.request.args.get(name, "").strip() for name in FILTERS}
     before = flask.request.args.get("before", "")
-    asked = {name: f"{value}Z" if LOCAL_TIME.fullmatch(value) else value for name, value in wanted.items()}
+    asked = {
+        name: f"{value}Z" if LOCAL_TIME.fullmatch(value) else value for name, value in wanted.items() if value
+    }
     entries: list[dict[str, Any]] = []
     problem = None
     try:

@@ -135,7 +135,7 @@ def test_filters_hold_from_page_to_page(app: ShardApp, client: FlaskClient, past
 
 
 @pytest.mark.parametrize(
-    "query", ["status=9xx", "status=40x", "status=", "since=yesterday", "until=9999999-1-1"]
+    "query", ["status=9xx", "status=40x", "status=", "since=yesterday", "since=", "until=9999999-1-1"]
 )
 def test_a_filter_that_makes_no_sense_is_refused(client: FlaskClient, query: str) -> None:
     answer = client.get(f"{API}/audit?{query}")
