@@ -215,6 +215,20 @@ def test_a_script_whose_session_has_ended_asks_and_goes_on(shard: Server, opened
     assert page.evaluate("window.made")["name"] == "After"
 
 
+def test_a_page_goes_on_after_signing_in_again_in_another_tab(shard: Server, opened: Open) -> None:
+    page = enter(opened(), shard)
+    uid = shard.net("Strike")["netUid"]
+    page.goto(f"{shard.url}/panel/rules")
+    page.click("text=Add a rule")
+    page.fill('input[aria-label="Role id"]', "42")
+    page.select_option("#rows select", uid)
+    other = enter(page.context.new_page(), shard)  # its session takes the place of the first
+    other.close()
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#state")).to_have_text("Saved")
+    assert shard.get("/rules").json()["rules"][0]["roleId"] == "42"
+
+
 class Trap(BaseHTTPRequestHandler):
     """A page that tries to change things at the panel."""
 

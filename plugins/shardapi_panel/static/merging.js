@@ -1,15 +1,14 @@
 // Writes that two people could make at once: each names the version it rests on, and nobody's work is lost unseen.
-import { h } from "./panel.js";
+import { api, h } from "./panel.js";
 
 const TRIES = 4;
 
 export const quoted = (version) => `"${version}"`;
 
 export async function tagged(path) {
-  const answer = await fetch(`/panel/api${path}`, { headers: { Accept: "application/json" }, cache: "no-store" });
-  const body = await answer.json();
-  if (!answer.ok) throw Object.assign(new Error(body.error ?? body.detail), { status: answer.status, problem: body });
-  return { body, tag: (answer.headers.get("ETag") ?? "").replace(/^W\//, "") };
+  let tag = "";
+  const body = await api("GET", path, null, { answered: ({ headers }) => { tag = (headers.get("ETag") ?? "").replace(/^W\//, ""); } });
+  return { body, tag };
 }
 
 // `base`: {value, tag} that the edit rests on; `read` reads it anew; `send(tag)` writes. The version is the whole

@@ -26,7 +26,8 @@ const csrf = document.querySelector('meta[name="csrf-token"]');
 
 /**
  * One call of the Owner API: `api("POST", "/nets", {name})`. Options: query (an object), dryRun, ifMatch, idempotencyKey,
- * reason, signal. Answers the JSON; raises Refused. When the session has ended it asks to sign in, then goes on.
+ * reason, signal, answered (called with the Response). Answers the JSON; raises Refused. When the session has ended it
+ * asks to sign in, then goes on.
  */
 export async function api(method, path, body, options = {}) {
   const url = new URL(`/panel/api${path}`, location.origin);
@@ -35,26 +36,28 @@ export async function api(method, path, body, options = {}) {
   }
   if (options.dryRun) url.searchParams.set("dryRun", "true");
   const headers = { Accept: "application/json" };
-  if (method !== "GET") headers["X-CSRF-Token"] = csrf?.content ?? "";
   if (body !== undefined && body !== null) headers["Content-Type"] = "application/json";
   if (options.ifMatch) headers["If-Match"] = options.ifMatch;
   if (options.idempotencyKey) headers["Idempotency-Key"] = options.idempotencyKey;
   if (options.reason) headers["X-Audit-Log-Reason"] = options.reason;
-  const send = () => fetch(url, {
-    method,
-    headers,
-    body: headers["Content-Type"] ? JSON.stringify(body) : undefined,
-    signal: options.signal,
-    credentials: "same-origin",
-    cache: "no-store",
-  });
-  let answer = await send();
-  if (answer.status === 401 && await signInAgain()) {
+  const send = async () => {
     if (method !== "GET") headers["X-CSRF-Token"] = csrf?.content ?? "";
-    answer = await send();
+    const answer = await fetch(url, {
+      method,
+      headers,
+      body: headers["Content-Type"] ? JSON.stringify(body) : undefined,
+      signal: options.signal,
+      credentials: "same-origin",
+      cache: "no-store",
+    });
+    return { answer, found: await answer.json().catch(() => ({})) };
+  };
+  let { answer, found } = await send();
+  if (answer.status === 401 ? await signInAgain() : found.code === "origin_refused" && await renewed()) {
+    ({ answer, found } = await send());
   }
-  const found = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Refused(answer.status, found);
+  options.answered?.(answer);
   return found;
 }
 
@@ -173,9 +176,20 @@ async function enter(data) {
   });
   const found = await answer.json().catch(() => ({}));
   if (!answer.ok) return [found.detail, found.hint].filter(Boolean).join(" ") || "That did not work.";
-  csrf.content = found.csrfToken;
-  for (const field of document.querySelectorAll('input[name="csrf_token"]')) field.value = found.csrfToken;
+  carry(found.csrfToken);
   return "";
+}
+
+/** Who has signed in again in another tab has another token for changes: take that; false if nobody is signed in. */
+async function renewed() {
+  const answer = await fetch("/panel/session", { headers: { Accept: "application/json" }, cache: "no-store" });
+  if (answer.ok) carry((await answer.json()).csrfToken);
+  return answer.ok;
+}
+
+function carry(token) {
+  csrf.content = token;
+  for (const field of document.querySelectorAll('input[name="csrf_token"]')) field.value = token;
 }
 
 // -- the page itself
