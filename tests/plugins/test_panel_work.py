@@ -100,7 +100,7 @@ def test_an_alert_is_previewed_then_sent_to_operators(
     opened(page, shard, "acars")
     text = page.get_by_label("Text")
     text.fill("x" * 281)
-    expect(page.locator("#left")).to_have_text("1 characters too many.")
+    expect(page.locator("#left")).to_have_text("1 character too many.")
     page.get_by_role("button", name="Preview…").click()
     expect(page.locator(".field", has=text).locator(".wrong")).to_be_visible()
     expect(text).to_have_value("x" * 281)

@@ -17,8 +17,8 @@ function overlay() {
 
 function draw() {
   part("stage").replaceChildren(overlay());
-  const left = MOST - [...named("text").trim()].length;
-  part("left").textContent = left >= 0 ? `${left} characters left.` : `${-left} characters too many.`;
+  const left = MOST - [...named("text").trim()].length, amount = Math.abs(left);
+  part("left").textContent = `${amount} ${amount === 1 ? "character" : "characters"} ${left >= 0 ? "left" : "too many"}.`;
 }
 
 const body = () => ({ text: named("text"), senderName: named("senderName"), alertType: named("alertType"), durationMs: Number(named("durationMs")) });
