@@ -9,6 +9,7 @@ from shardapi.openapi import document
 from .events import EventType, events
 from .operations import Code, Operation, Operations
 
+TITLES = {"acars": "ACARS", "openapi": "OpenAPI"}  # names that are written in a way of their own
 PATHS = re.compile(r"^(?:[A-Z]+ )?/\S*?(?:,? (?:and )?(?:[A-Z]+ )?/\S*?)*: ")
 
 
@@ -22,7 +23,7 @@ class Group(NamedTuple):
     @property
     def title(self) -> str:
         """Its name as a heading."""
-        return self.name.replace("_", " ").capitalize()
+        return TITLES.get(self.name, self.name.replace("_", " ").capitalize())
 
     @property
     def sentence(self) -> str:
