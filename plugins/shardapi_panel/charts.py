@@ -51,10 +51,14 @@ class Bar(NamedTuple):
     width: float
 
 
-def connected(samples: Sequence[dict[str, Any]], interval_seconds: int, now: int) -> Line:
-    """How many were connected, from the samples of the metrics."""
+def connected(
+    samples: Sequence[dict[str, Any]], interval_seconds: int, now: int, current: int | None = None
+) -> Line:
+    """How many were connected, from the samples of the metrics; how many `current`ly are, where that is known."""
     points = [(_ms(one["at"]), int(one["connected"])) for one in samples]
     points = [one for one in points if one[0] > now - HOUR_MS]
+    if points and current is not None and current != points[-1][1]:
+        points.append((now, current))  # the last sample may be of some seconds ago
     top = _round_up(max((count for _, count in points), default=0))
     runs = _runs(points, interval_seconds * 1000 * GAPS)
     line = " ".join(_step(run, top, now) for run in runs)

@@ -74,7 +74,7 @@ def _hour() -> Hour | None:
     samples = hour["occupancy"]
     return Hour(
         *(hour["connected"]["current"], hour["connected"]["peak"]),
-        charts.connected(samples["samples"], samples["intervalSeconds"], now),
+        charts.connected(samples["samples"], samples["intervalSeconds"], now, hour["connected"]["current"]),
         charts.talk([one["talkTime"]["totalMs"] for one in measured], now),
         charts.bars(talk["byNet"], "name", "netUid"),
         charts.bars(talk["byUser"], "displayName", "userId"),
