@@ -8,6 +8,7 @@ import flask
 import msgspec
 
 from shardapi import Shard, clock
+from shardapi.guild import GLOBAL_SLOT, GLOBAL_UID
 
 from .api import Refusal, api, this_shard
 from .blueprint import panel
@@ -16,6 +17,8 @@ from .needs import needs
 
 LAST = 120  # numbers of the log that are looked at for the feed of a fresh page
 TOLD = 25
+FEW = 20  # nets that there is room to say more of; as board.js has it
+GLOBAL_NAME = "Global"
 WORK = ("assignments", "clients", "nets", "operation")  # plugins without which something cannot be done here
 
 
@@ -27,7 +30,7 @@ class Talker(msgspec.Struct):
 
 
 class NetRow(msgspec.Struct):
-    """A net with its people; the Public Net is `protected`: nobody is put on it by hand."""
+    """A net with its people; who is on the Public Net and on the global one is not put there: they are `protected`."""
 
     uid: str
     slot: int
@@ -71,7 +74,12 @@ def show() -> str:
     newest = shard.events.newest
     now = board()
     now.past = _past(shard, newest)
-    return flask.render_template("panel/board.html", board=now, on=[one for one in WORK if runs(shard, one)])
+    return flask.render_template(
+        "panel/board.html",
+        board=now,
+        members=_members(now) if len(now.nets) <= FEW else {},
+        on=[one for one in WORK if runs(shard, one)],
+    )
 
 
 @panel.get("/board/state", endpoint="board_state")
@@ -90,6 +98,9 @@ def board() -> Board:
     people = [_person(one, status["nets"]) for one in roster]
     people.sort(key=lambda one: (natural(one.name), one.id))
     known = {one.id: one.name for one in people}
+    nets = [_net(one, known) for one in status["nets"]]
+    if status["features"]["globalPttEnabled"]:
+        nets.append(_global(shard, status["connected"], known))
     at = clock.now()
     return Board(
         cursor=cursor,
@@ -98,10 +109,22 @@ def board() -> Board:
         name=status["guildName"],
         open=status["operationOpen"],
         version=status["version"],
-        nets=[_net(one, known) for one in status["nets"]],
+        nets=nets,
         people=people,
         roster_note=note,
     )
+
+
+def _members(board: Board) -> dict[int, str]:
+    """The names of who is on each net, by its slot; everyone is on the Public Net, and on the global one."""
+    return {
+        net.slot: ", ".join(
+            one.name
+            for one in board.people
+            if net.slot in one.slots and not one.service and not net.protected
+        )
+        for net in board.nets
+    }
 
 
 def _roster() -> tuple[list[dict[str, Any]], str]:
@@ -122,6 +145,18 @@ def _net(one: dict[str, Any], known: dict[str, str]) -> NetRow:
         talkers=[Talker(user, known.get(user, user)) for user in one["transmitting"]],
         count=one["occupancy"],
         protected=one.get("protected", False),
+    )
+
+
+def _global(shard: Shard, connected: int, known: dict[str, str]) -> NetRow:
+    """What is heard on every net, which /status has no entry for."""
+    return NetRow(
+        uid=GLOBAL_UID,
+        slot=GLOBAL_SLOT,
+        name=GLOBAL_NAME,
+        talkers=[Talker(user, known.get(user, user)) for user in shard.presence.transmitting(GLOBAL_UID)],
+        count=connected,
+        protected=True,
     )
 
 

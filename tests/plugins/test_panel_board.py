@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from panels import Visitor
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from windows import HOSTILE, end_session, signed_in, window
 
+import shardapi_panel
 from shardapi import ShardApp
 from shardapi.testing import Operator, Server
 
@@ -85,6 +87,11 @@ def test_what_plugins_that_are_off_would_do_is_not_offered(make_app: Callable[..
     assert "The plugin &#34;roster&#34; is off" in page
 
 
+def test_every_event_is_told_in_words(app: ShardApp) -> None:
+    tales = (Path(shardapi_panel.__file__).with_name("static") / "tales.js").read_text()
+    assert app.shard.events.types.keys() - set(re.findall(r'^  "([a-z.]+)": ', tales, re.MULTILINE)) == set()
+
+
 @browsing
 def test_a_join_a_talk_and_a_leave_appear_on_the_open_board(
     board: Page, shard: Server, join: Join, user: str
@@ -118,6 +125,28 @@ def test_who_talks_as_the_page_is_loaded_is_on_it(page: Page, shard: Server, joi
     expect(person(page, user)).to_have_class("talks")
     one.send(type="ptt.stop", netId=there)
     expect(net(page, "Strike").locator("em")).to_have_text("")
+
+
+@browsing
+def test_who_talks_on_every_net_is_on_the_board(page: Page, shard: Server, join: Join, user: str) -> None:
+    shard.post("/features", {"features": {"globalPttEnabled": True}})
+    one = join(user, "Ann")
+    one.send(type="ptt.start", netId=255)
+    one.expect("ptt.start")
+    expect(net(opened(page, shard), "Global").locator("em")).to_have_text("Ann")
+    expect(person(page, user)).to_have_class("talks")
+    expect(page.locator("#amount")).to_have_text(str(len(shard.get("/status").json()["nets"])))
+    net(page, "Global").click()
+    expect(person(page, user)).to_be_visible()
+    one.send(type="ptt.stop", netId=255)
+    expect(net(page, "Global").locator("em")).to_have_text("")
+    expect(page.locator("#feed li").first).to_have_text(re.compile(r"Ann talked \d\.\d s on Global"))
+    before = page.locator("#connected").text_content() or ""
+    expect(net(page, "Global").locator("b")).to_have_text(before)
+    join(f"{user}-b", "Bob")
+    expect(net(page, "Global").locator("b")).to_have_text(str(int(before) + 1))
+    shard.post("/features", {"features": {"globalPttEnabled": False}})
+    expect(net(page, "Global")).to_have_count(0)
 
 
 @browsing
@@ -230,6 +259,7 @@ def test_an_operator_is_disconnected_with_a_reason(board: Page, join: Join, user
     board.keyboard.press("Enter")
     assert one.expect("disconnect")["reason"] == "Bedtime"
     expect(person(board, user)).to_have_count(0)
+    expect(board.locator("#feed li", has_text="was disconnected").first).to_contain_text("Ann was")
 
 
 @browsing

@@ -6,9 +6,9 @@ import { Listbox } from "./listbox.js";
 import { Live } from "./live.js";
 import { assign, disconnect, move, told, unassign } from "./moves.js";
 import { archive, make, operate, rename } from "./nets.js";
-import { Roster } from "./roster.js";
+import { GLOBAL, Roster } from "./roster.js";
 
-const MINUTE = 60000;
+const MINUTE = 60000, FEW = 20;
 const part = (id) => document.getElementById(id);
 const root = part("board"), netList = part("nets"), peopleList = part("people");
 const order = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
@@ -18,7 +18,8 @@ const say = (text) => { part("say").textContent = text; };
 
 // -- rows
 
-const wall = matchMedia("(min-width: 110rem)");
+const wall = matchMedia("(min-width: 110rem)"), broad = matchMedia("(min-width: 75rem)");
+const roomy = () => wall.matches || (broad.matches && board.nets.size <= FEW); // so that it says who is on each net
 const netRows = new Map(), personRows = new Map(), blank = { net: part("net-row").content.firstElementChild, person: part("person-row").content.firstElementChild };
 const skew = Date.now() - Number(root.dataset.at);
 const dirty = { net: new Set(), person: new Set(), head: false };
@@ -50,6 +51,11 @@ function read() {
 
 function draw() {
   frame = 0;
+  const few = board.nets.size <= FEW;
+  if (root.classList.contains("few") !== few) {
+    flag(root, "few", few);
+    for (const slot of board.nets.keys()) dirty.net.add(slot);
+  }
   for (const slot of dirty.net) drawNet(slot);
   for (const id of dirty.person) drawPerson(id);
   if (dirty.net.size || dirty.person.size || dirty.head) drawHead();
@@ -67,8 +73,8 @@ function drawHead() {
   write(button.querySelector("b"), board.open ? "open" : "closed");
   write(part("connected"), String(board.connected));
   write(part("talking"), String(board.talking));
-  write(part("amount"), String(board.nets.size));
-  part("nets-none").hidden = board.nets.size > 0;
+  write(part("amount"), String(board.amount));
+  part("nets-none").hidden = board.amount > 0;
   part("people-none").hidden = board.people.size > 0;
 }
 
@@ -93,14 +99,14 @@ function drawNet(slot) {
     netList.insertBefore(row, later ?? null);
     nets.stop();
   }
-  const talkers = [...net.talkers.values()], count = board.counts.get(slot) || 0;
+  const talkers = [...net.talkers.values()], count = board.occupancy(slot);
   write(row.children[1], net.name);
   write(row.children[2], talkers.join(", "));
   write(row.children[3], String(count));
   flag(row, "talks", talkers.length > 0);
   flag(row, "empty", !count);
   row.style.setProperty("--on", String(Math.min(1, count / board.fullest)));
-  if (wall.matches) drawMembers(row, slot);
+  if (roomy()) drawMembers(row, slot);
   const label = `${net.name}, number ${slot}, ${count} ${count === 1 ? "operator" : "operators"}${talkers.length ? `, talking: ${talkers.join(", ")}` : ""}${net.kept ? ", protected" : ""}`;
   if (row.getAttribute("aria-label") !== label) row.setAttribute("aria-label", label);
   if (only === slot) show(slot);
@@ -137,7 +143,7 @@ function drawPerson(id) {
   }
   const names = board.namesOf(one), talks = board.talks(id);
   write(row.children[1], names);
-    write(row.children[2], age(one.since));
+  write(row.children[2], age(one.since));
   flag(row, "service", one.service);
   flag(row, "talks", talks);
   const label = `${one.name}${one.service ? ", listens only" : ""}, ${names ? `on ${names}` : "on no net"}${talks ? ", talking" : ""}, for ${age(one.since)}`;
@@ -170,7 +176,7 @@ function sift() {
   for (const [id, row] of personRows) {
     const one = board.people.get(id);
     if (!one) continue;
-    const hit = (only === null || one.slots.has(only)) && (!wanted || one.name.toLocaleLowerCase().includes(wanted) || id.toLowerCase().includes(wanted));
+    const hit = (only === null || only === GLOBAL || one.slots.has(only)) && (!wanted || one.name.toLocaleLowerCase().includes(wanted) || id.toLowerCase().includes(wanted));
     if (row.hidden === hit) row.hidden = !hit;
     shown += hit;
   }
@@ -196,7 +202,7 @@ const chosenPeople = () => [...people.picked].filter((row) => !row.hidden).map((
 const doing = {
   "net-new": () => make(say),
   "net-rename": () => { const net = chosenNet(); if (net && !net.kept) rename(net, say); },
-  "net-archive": () => { const net = chosenNet(); if (net && !net.kept) archive(net, board.counts.get(net.slot) || 0, say); },
+  "net-archive": () => { const net = chosenNet(); if (net && !net.kept) archive(net, board.occupancy(net.slot), say); },
   assign: () => assign(chosenPeople(), board, say),
   unassign: () => { const those = chosenPeople(); if (those.length) unassign(those, board, say, only); },
   disconnect: () => { const those = chosenPeople(); if (those.length) disconnect(those, say); },
@@ -265,7 +271,7 @@ function begin() {
   setInterval(() => { for (const [id, row] of personRows) if (!row.hidden) drawPerson(id); }, MINUTE / 2);
 }
 
-wall.addEventListener("change", () => { for (const slot of netRows.keys()) drawNet(slot); });
+for (const width of [wall, broad]) width.addEventListener("change", () => { for (const slot of netRows.keys()) drawNet(slot); });
 part("operation").addEventListener("click", () => operate(board, say));
 for (const [id, act] of Object.entries(doing)) part(id).addEventListener("click", act);
 part("find").addEventListener("input", sift);

@@ -20,6 +20,7 @@ export class Feed {
   add(event) {
     if (this.seen.has(event.id)) return;
     this.seen.add(event.id);
+    this.board.meet(event.data);
     const told = tale(event, this.board);
     if (!told) return;
     this.waiting.push(this.line(event, ...told));

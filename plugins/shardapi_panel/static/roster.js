@@ -1,9 +1,13 @@
 // What the board knows: nets by slot, people by id, who talks. Changes are noted, for the view to draw once a frame.
+export const GLOBAL = 255; // the slot of what is heard on every net, by everyone
+const MOST_KNOWN = 1000;
+
 export class Roster {
   constructor(changed, reread) {
     this.nets = new Map();
     this.people = new Map();
     this.counts = new Map();
+    this.known = new Map(); // names by id, of who has left too
     this.open = false;
     this.changed = changed; // ("net", slot), ("person", id), ("head")
     this.reread = reread;
@@ -53,6 +57,7 @@ export class Roster {
     if (!service) for (const slot of now) if (!old || old.service || !old.slots.has(slot)) this.count(slot, 1);
     if (old && old.name !== name) for (const slot of now) this.changed("net", slot);
     this.changed("person", id);
+    if (this.nets.has(GLOBAL)) this.changed("net", GLOBAL);
   }
 
   dropPerson(id) {
@@ -62,6 +67,7 @@ export class Roster {
     if (!old.service) for (const slot of old.slots) this.count(slot, -1);
     for (const net of this.nets.values()) if (net.talkers.delete(id)) this.changed("net", net.slot);
     this.changed("person", id);
+    if (this.nets.has(GLOBAL)) this.changed("net", GLOBAL);
   }
 
   count(slot, by) {
@@ -79,6 +85,10 @@ export class Roster {
     for (const one of this.people.values()) many += one.service ? 0 : 1;
     return many;
   }
+
+  get amount() { return this.nets.size - this.nets.has(GLOBAL); }
+
+  occupancy(slot) { return slot === GLOBAL ? this.connected : this.counts.get(slot) || 0; }
 
   get talking() {
     let many = 0;
@@ -100,6 +110,13 @@ export class Roster {
   byUid(uid) {
     for (const net of this.nets.values()) if (net.uid === uid) return net;
     return null;
+  }
+
+  meet({ userId, displayName }) {
+    if (!userId || !displayName) return;
+    this.known.delete(userId);
+    this.known.set(userId, displayName);
+    if (this.known.size > MOST_KNOWN) this.known.delete(this.known.keys().next().value);
   }
 
   // -- events, in the order of the log; told twice they change nothing

@@ -1,3 +1,5 @@
+import { GLOBAL } from "./roster.js";
+
 // Events as one line each: [shape, text], or null for what the board shows anyway.
 const CONFIG = {
   "net.create": "Net made", "net.rename": "Net renamed", "net.remove": "Net archived", "rules.set": "Rules set",
@@ -23,13 +25,25 @@ const TALES = {
   "assignments.changed": assigned,
   "config.changed": configured,
   "client.disconnected": (data, board) => ["out", `${person(data.userId, board)} was disconnected`],
+  "webhook.disabled": ({ host }) => ["alert", `The webhook to ${host} is disabled`],
+  "webhook.gap": ({ host }) => ["alert", `Events are lost to the webhook to ${host}`],
+  "webhook.held": ({ host }) => ["alert", `The webhook to ${host} does not answer; its events wait`],
+  "webhook.parked": ({ host }) => ["alert", `The webhook to ${host} refused an event, which is parked`],
+  "webhook.released": ({ host }) => ["conf", `The webhook to ${host} answers again`],
+  "webhook.enabled": ({ host }) => ["conf", `The webhook to ${host} is enabled again`],
+  "discord.disabled": () => ["alert", "Discord is told nothing more"],
+  "discord.gap": () => ["alert", "Events are lost to Discord"],
+  "discord.held": () => ["alert", "Discord does not answer; its messages wait"],
+  "discord.parked": () => ["alert", "Discord refused a message, which is parked"],
+  "discord.released": () => ["conf", "Discord answers again"],
+  "discord.enabled": () => ["conf", "Discord is told again"],
   "acars.sent": (data) => ["alert", `ACARS to ${data.routed}: ${data.text}`],
   "stream.gap": () => ["alert", "Some events are missing here; the board was read anew"],
 };
 
-function person(id, board) { return board.people.get(id)?.name ?? id; }
+function person(id, board) { return board.people.get(id)?.name ?? board.known.get(id) ?? id; }
 
-function net(data, board) { return board.nets.get(data.netId)?.name ?? `net ${data.netId}`; }
+function net(data, board) { return board.nets.get(data.netId)?.name ?? (data.netId === GLOBAL ? "Global" : `net ${data.netId}`); }
 
 function assigned(data, board) {
   const how = { temporary: " for a while", rule: " by rule", preset: " by a preset", archive: " with a restored net" }[data.source] ?? "";
