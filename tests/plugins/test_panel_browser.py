@@ -115,6 +115,16 @@ def test_a_link_is_moved_out_of_the_address_before_anything_is_sent(shard: Serve
     assert [line for line in shard.log if token in line] == []
 
 
+def test_a_link_is_taken_by_a_page_to_sign_in_at_that_is_open_already(shard: Server, opened: Open) -> None:
+    page = opened()
+    page.goto(f"{shard.url}/panel/sign-in")
+    page.goto(shard.command("panel", "link")["url"])
+    expect(page.get_by_text("It works once.")).to_be_visible()
+    assert page.url == f"{shard.url}/panel/sign-in"
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: "sign-in" not in url)
+
+
 def test_everything_about_keys_works_without_a_script(shard: Server, opened: Open) -> None:
     page = opened(java_script_enabled=False)
     link = shard.command("panel", "link")["url"]
