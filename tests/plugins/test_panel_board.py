@@ -211,16 +211,19 @@ def test_a_net_is_made_renamed_archived_and_brought_back(board: Page, shard: Ser
     dialog.get_by_label("Name").fill(HOSTILE)
     board.keyboard.press("Enter")
     expect(net(board, HOSTILE)).to_be_visible()
+    expect(board.locator("#feed li").first).to_contain_text(f"Net made: {HOSTILE}")
     net(board, HOSTILE).click()
     board.get_by_role("button", name="Rename…").click()
     dialog.get_by_label("Name").fill("Tanker")
     board.keyboard.press("Enter")
     expect(net(board, "Tanker")).to_have_attribute("aria-selected", "true")
+    expect(board.locator("#feed li").first).to_contain_text("Net renamed: Tanker")
     board.get_by_role("button", name="Archive…").click()
     dialog.get_by_role("button", name="Archive").click()
     expect(net(board, "Tanker")).to_have_count(0)
     board.get_by_role("button", name="Undo").click()
     expect(net(board, "Tanker")).to_be_visible()
+    expect(board.locator(".toast")).to_have_count(0)
 
 
 @browsing

@@ -260,6 +260,7 @@ function begin() {
   live = new Live(root, root.dataset.cursor, {
     load(state, since) {
       board.load(state);
+      feed.retell();
       for (const event of since) board.hear(event);
     },
     hear(event) {

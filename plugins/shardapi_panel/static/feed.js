@@ -11,6 +11,7 @@ export class Feed {
     this.soon = soon;
     this.waiting = [];
     this.seen = new Set();
+    this.unnamed = []; // lines about nets that the board has yet to read
   }
 
   past(events) {
@@ -31,7 +32,14 @@ export class Feed {
   line(event, shape, text) {
     const at = new Date(event.at);
     const time = h("time", { datetime: event.at }, at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false }));
-    return h("li", { class: shape, title: event.data.keyId ? `by ${event.data.keyId}` : null }, time, h("i", { "aria-hidden": "true" }), h("span", {}, text));
+    const said = h("span", {}, text), { uid, action } = event.data;
+    if (uid && (action === "net.rename" || !this.board.byUid(uid))) this.unnamed.push([event, said]);
+    return h("li", { class: shape, title: event.data.keyId ? `by ${event.data.keyId}` : null }, time, h("i", { "aria-hidden": "true" }), said);
+  }
+
+  retell() { // the board was read anew
+    for (const [event, said] of this.unnamed) said.textContent = tale(event, this.board)[1];
+    this.unnamed = this.unnamed.filter(([{ data }]) => !this.board.byUid(data.uid)).slice(-MOST);
   }
 
   draw() {

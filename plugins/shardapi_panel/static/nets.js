@@ -43,7 +43,7 @@ export async function archive(net, people, say) {
       const text = `${net.name} is in the archive.`;
       say(text);
       toast(text);
-      document.querySelector("#toasts > :last-child > button")?.before(h("button", { type: "button", class: "button small", onclick: () => restore(net, say) }, "Undo"));
+      document.querySelector("#toasts > :last-child > button")?.before(h("button", { type: "button", class: "button small", onclick: ({ target }) => { target.closest(".toast").remove(); restore(net, say); } }, "Undo"));
       return true;
     },
   });
