@@ -51,7 +51,7 @@
 
   function option(place, at) {
     const line = make("div", { id: `hit-${at}` }, make("b", { textContent: place.title }), " ", make("span", { textContent: place.kind }));
-    if (place.text) line.append(make("i", { textContent: place.text }));
+    if (place.text) line.append(make("i", { textContent: place.text.replaceAll("`", "") }));
     line.setAttribute("role", "option");
     line.setAttribute("aria-selected", "false");
     line.addEventListener("mousedown", (event) => event.preventDefault());
