@@ -11,6 +11,7 @@ from . import folder
 from .backup import SECRET, drafting, sync
 from .config import Config
 from .folder import RESTORING, STORE
+from .process import Process
 from .retention import free_name
 from .snapshot import BackupError
 from .store import FAILURES, alone, many, one, results
@@ -116,8 +117,6 @@ def place(path: Path, force: bool, what: str) -> Iterator[Place]:
 
 
 def _how(path: Path) -> str:
-    from .doctor.process import Process  # with it come all looks of the doctor
-
     process = Process.serving(path)
     return f": {process.to_stop}" if process is not None and process.to_stop else ""
 

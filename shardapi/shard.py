@@ -26,6 +26,7 @@ from .operators import Operators
 from .plugins import Plugins
 from .presence import Presence
 from .problems import Problems, home, named, owner
+from .process import Process
 from .routes import Answer
 from .stalls import Stalls
 from .store import Store, create_private, many, one
@@ -123,6 +124,15 @@ class Shard:
     def _tell_gap(self, dropped: int) -> None:
         log.warning("%d events could not be kept", dropped)
         self.hub.gap(self.events.gap_block(self.events.id_of(self.events.newest), self.events.newest))
+
+    def meet_server(self) -> None:
+        """Have `base_url` lead to the process that serves this folder, wherever that was told to listen."""
+        if self.config.server.public_url:
+            return
+        process = Process.serving(self.store.folder)
+        ports = [place for place in process.places() if "/" not in place] if process is not None else []
+        if ports:
+            self.base_url = f"http://{ports[0]}"
 
     # -- the worker's life
 

@@ -19,10 +19,10 @@ from faults.disk import Disk
 from shardapi import ShardApp, backup, clock, folder, placing, restore
 from shardapi.cli import main
 from shardapi.config import load
-from shardapi.doctor.process import Process
 from shardapi.eventlog import still_open
 from shardapi.events import Event, UserJoined
 from shardapi.outbox.vault import Secret, Vault
+from shardapi.process import Process
 from shardapi.snapshot import BackupError
 from shardapi.store import many
 

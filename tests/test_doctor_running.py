@@ -26,7 +26,7 @@ from shardapi import probe
 from shardapi.cli import main
 from shardapi.config import load
 from shardapi.doctor import Case, Finding, ask, proxy, running
-from shardapi.doctor.process import Process
+from shardapi.process import Process
 from shardapi.testing import Server
 
 PEER = "127.0.0.2"  # the proxy's address, so that ours is that of no proxy

@@ -73,3 +73,8 @@ def test_a_page_of_the_panel_is_seen_as_who_is_signed_in_sees_it(shard: Server) 
     for _ in range(2):
         answer = shard.page("/panel/sessions")
         assert answer.status_code == 200 and not answer.history
+
+
+def test_commands_name_where_the_server_listens_whatever_the_settings_say(shard: Server) -> None:
+    assert shard.command("panel", "link")["url"].startswith(f"{shard.url}/panel/")
+    assert shard.command("public-token", "show")["statusUrl"].startswith(f"{shard.url}/api/v1/")

@@ -114,6 +114,7 @@ def opened(settings: Config) -> "Iterator[ShardApp]":
     with one_line(foreseen):
         app = create_app(settings)
         try:
+            app.shard.meet_server()
             yield app
         finally:
             app.shard.close()

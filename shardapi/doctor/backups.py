@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .. import clock
+from ..process import systemctl
 from .case import Case
 from .finding import Finding, Unable, error, info, ok, warn
 from .machine import backup_of, unit_of
-from .process import systemctl
 
 OLD_HOURS = 48
 CREATED = "SELECT created_at FROM guild WHERE id = ?"

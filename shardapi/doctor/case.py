@@ -13,10 +13,10 @@ import peewee
 
 from ..config import Config
 from ..folder import LOCK, STORE
+from ..process import Process
 from ..tokens import Tokens
 from ..units import STATE
 from .finding import Nothing, Unable
-from .process import Process
 
 library: Any = peewee.sqlite3  # type: ignore[attr-defined]  # the one that the store uses
 SECRET = "signing.secret"

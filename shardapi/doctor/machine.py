@@ -4,9 +4,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..process import systemctl
 from .case import Case
 from .finding import Finding, error, info, ok, warn
-from .process import systemctl
 
 BOOTED = Path("/run/systemd/system")
 ASKED = ("LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload", "NRestarts", "Result")

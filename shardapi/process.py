@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
-from ..folder import LOCK
+from .folder import LOCK
 
 PROC = Path("/proc")
 LISTENING = "0A"  # a state in /proc/net/tcp
