@@ -287,17 +287,23 @@ def alone(path: Path, mode: str = "ro") -> Iterator[Any]:
 
 def many(sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
     """executemany on the running thread's connection, inside its transaction."""
-    database.connection().executemany(sql, rows)
+    if found := list(rows):
+        _running().executemany(sql, found)
 
 
 def one(sql: str, parameters: tuple[Any, ...] = ()) -> Any:
     """The first row of a query on the running thread's connection, or None."""
-    return database.connection().execute(sql, parameters).fetchone()
+    return _running().execute(sql, parameters).fetchone()
 
 
 def rows(sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
     """All rows of a query on the running thread's connection."""
-    return database.connection().execute(sql, parameters).fetchall()  # type: ignore[no-any-return]
+    return _running().execute(sql, parameters).fetchall()  # type: ignore[no-any-return]
+
+
+def _running() -> Any:
+    db = getattr(_thread_local, "db", None)
+    return (database if db is None else db).connection()  # the first says what is wrong
 
 
 def create_private(path: Path, content: bytes) -> bool:
