@@ -50,6 +50,7 @@ class Book:
         self.base_url = shard.base_url
         self.title: str = described["info"]["title"]
         self.version: str = described["info"]["version"]
+        self.plugins = {plugin.name for plugin in shard.plugins.loaded}
         self.limit = _limit(shard.config.limits.default.count, shard.config.limits.default.seconds)
         found = Operations(described, self.base_url)
         self.operations, self.everywhere = found.all, found.everywhere

@@ -19,7 +19,7 @@ LONGEST_NAME = re.compile(r"^(?:#|//|<!--) ([\w./-]+\.\w+)(?: -->)?\n")
 
 
 class Guide(NamedTuple):
-    """One guide: its name in the URL, its title, and the group of calls it is about; "" is for every shard."""
+    """One guide: its name in the URL, its title, and the plugin it is about; "" is for every shard."""
 
     name: str
     title: str

@@ -38,7 +38,7 @@ class Pages:
 
     def __init__(self, book: Book) -> None:
         self.book = book
-        self.guides = [one for one in GUIDES if not one.about or self._has(one.about)]
+        self.guides = [one for one in GUIDES if not one.about or one.about in book.plugins]
         self.chapters = {one.name: one for one in self._chapters()}
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(HERE / "templates"),
@@ -52,9 +52,6 @@ class Pages:
         )
         self._templates.filters.update(prose=prose, breakable=breakable)
         self.places = places(book, self.chapters)
-
-    def _has(self, group: str) -> bool:
-        return any(one.name == group for one in self.book.groups)
 
     def _chapters(self) -> Iterator[Chapter]:
         yield Chapter("", self.book.title, "home.html")

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.debian("chromium")
 
 # One of each kind; at full size it is every page.
 CHOSEN = (
-    *("", "keys", "reference", "reference/evil", "event-types", "errors", "scopes"),
+    *("", "keys", "operators", "reference", "reference/evil", "event-types", "errors", "scopes"),
     "search?q=net",
 )
 WIDTHS = (360, 1280, 2560)

@@ -310,7 +310,9 @@ def test_examples_name_this_shard(make_app: Callable[..., ShardApp]) -> None:
 def test_what_is_not_enabled_is_not_in_it(make_app: Callable[..., ShardApp]) -> None:
     app = make_app(PLUGINS__ENABLED='["docs", "nets"]')
     pages = {path: Document(client_with(app, "").get(path).text) for path in names(app)}
-    assert "/docs/reference/nets" in pages and "/docs/webhooks" not in pages
+    assert (
+        "/docs/reference/nets" in pages and "/docs/webhooks" not in pages and "/docs/operators" not in pages
+    )
     assert all(
         "/api/v1/webhooks" not in page.text
         for path, page in pages.items()
