@@ -395,11 +395,28 @@ def test_it_stops_asking_when_its_link_has_ended(link: str, page: Page, status: 
     shardless = Shardless(page)
     shardless.status = status
     page.goto(link)
-    for _ in range(10):
+    expect(page.locator("#fresh")).to_have_text(re.compile("^Live, "))
+    with page.expect_response("**/embed/status*"):
         poll(page)
     expect(page.locator("#fresh")).to_have_text(re.compile("^This status link has ended. As of "))
     expect(page.locator("#news")).to_have_text("This status link has ended.")
+    for _ in range(10):
+        poll(page)
     assert shardless.count == 1
+
+
+@browsing
+def test_a_link_that_ended_while_the_connection_was_lost_is_told(link: str, page: Page) -> None:
+    shardless = Shardless(page)
+    page.goto(link)
+    for _ in range(3):
+        with page.expect_event("requestfailed"):
+            seconds_until_asked(page, shardless)
+    expect(page.locator("#news")).to_have_text("The connection is lost.")
+    shardless.status = 410
+    with page.expect_response("**/embed/status*"):
+        seconds_until_asked(page, shardless)
+    expect(page.locator("#news")).to_have_text("This status link has ended.")
 
 
 @browsing
@@ -467,8 +484,8 @@ def crowd(shard: Server) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A shard with nets of all kinds, the Public Net, and someone who talks; sites of 127.0.0.1 may frame it."""
+def manned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Operator, str]]:
+    """A shard with nets of all kinds, the Public Net, and an operator on a net; sites of 127.0.0.1 may frame it."""
     env = {
         "SHARDAPI_LIMITS__DEFAULT": "1000000/minute",
         "SHARDAPI_PLUGINS__EMBED__FRAME_ANCESTORS": '["http://127.0.0.1:*"]',
@@ -480,13 +497,21 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         server.post("/operation", {"open": True})
         server.post("/assignments", {"userId": "1", "netUid": nets[0]})
         ann = server.operator("1")
-        ann.send(type="ptt.start", netUid=nets[0])
-        ann.expect("ptt.start")
-        settled(server)
-        yield server
+        yield server, ann, nets[0]
         ann.close()
     finally:
         server.kill()
+
+
+@pytest.fixture
+def busy(manned: tuple[Server, Operator, str]) -> Server:
+    """That shard while its operator talks, which nobody does for longer than a minute."""
+    server, ann, net = manned
+    for kind in ("ptt.stop", "ptt.start"):
+        ann.send(type=kind, netUid=net)
+    ann.expect("ptt.start")
+    settled(server)
+    return server
 
 
 @browsing

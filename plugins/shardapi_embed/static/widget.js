@@ -8,7 +8,7 @@
   const part = (id) => document.getElementById(id);
   const board = part("board"), list = part("nets"), blank = part("net").content.firstElementChild;
   let asOf = new Date(document.querySelector("time").dateTime);
-  let heard = performance.now(), misses = 0, timer = 0, asking = false, over = "";
+  let heard = performance.now(), misses = 0, timer = 0, asking = false, over = "", link = "";
 
   const write = (node, text) => { if (node.textContent !== text) node.textContent = text; };
   const flag = (node, name, on) => { if (node.classList.contains(name) !== on) node.classList.toggle(name, on); };
@@ -65,10 +65,9 @@
 
   function showLink() {
     const lost = over !== "" || performance.now() - heard > LATE;
-    if (lost !== board.classList.contains("lost")) {
-      const known = board.classList.contains("linked") || board.classList.contains("lost");
-      if (known && !document.hidden) tell(lost ? over || "The connection is lost." : "The connection is back.");
-    }
+    const state = lost ? over || "The connection is lost." : "The connection is back.";
+    if (link && state !== link && !document.hidden) tell(state);
+    link = state;
     flag(board, "lost", lost);
     flag(board, "linked", !lost);
     write(part("fresh"), lost ? `${over || "No connection, trying again."} As of ${clock(asOf)}` : `Live, ${clock(asOf)}`);
