@@ -15,6 +15,7 @@ from .sessions import DAY_MS
 
 ONCE = "panel.once"  # among the app's extensions
 EVERYTHING = "everything"
+EACH = 50
 WORTH = ("/status", "/roster", "/assignments", "/metrics", "/audit")  # what a new key tries first
 
 
@@ -26,11 +27,20 @@ def once() -> Once:
 
 @panel.get("/keys", endpoint="keys")
 def show() -> Any:
-    """All keys, those that live first."""
+    """The keys page by page, the newest first; those that live, then those that have ended."""
     now, found = clock.now(), this_shard().keys.all()[::-1]
     living = [key for key in found if not key.ended(now)]
     past = [key for key in found if key.ended(now)]
-    return flask.render_template("panel/keys.html", living=living, past=past)
+    page = max(1, flask.request.args.get("page", 1, type=int))
+    first, end = (page - 1) * EACH, page * EACH
+    return flask.render_template(
+        "panel/keys.html",
+        living=living[first:end],
+        past=past[max(0, first - len(living)) : max(0, end - len(living))],
+        amounts=(len(living), len(past)),
+        page=page,
+        pages=-(-len(found) // EACH),
+    )
 
 
 @panel.get("/keys/new", endpoint="new_key")

@@ -234,6 +234,23 @@ def test_keys_are_listed_with_their_last_use(ann: Visitor) -> None:
     assert clock.iso(key.last_used_at) in ann.get("/panel/keys").text
 
 
+def test_many_keys_come_page_by_page(ann: Visitor) -> None:
+    keys = ann.app.shard.keys
+    names = [f"Bot {number:03}" for number in range(120)]
+    ids = [keys.create(name, ["read:status"])[0].id for name in names]
+    for one in ids[:30]:
+        keys.revoke(one)
+    seen, place = [], "/panel/keys"
+    while place:
+        page = ann.get(place).text
+        seen.append(re.findall(r">(Bot \d{3})</a>", page))
+        older = re.search(r'rel="next" href="([^"]+)"', page)
+        place = html.unescape(older[1]) if older else ""
+    assert [name for page in seen for name in page][:120] == names[:29:-1] + names[29::-1]
+    assert all(len(page) <= 50 for page in seen)
+    assert 'rel="prev"' in page and "Bot" not in ann.get("/panel/keys?page=99999999999999999999").text
+
+
 # -- operator tokens
 
 
