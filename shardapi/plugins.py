@@ -4,7 +4,7 @@ import inspect
 import re
 import sys
 from collections.abc import Collection, Iterator
-from types import FunctionType, ModuleType
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -57,9 +57,7 @@ class Manager(pluggy.PluginManager):
     def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
         """What the mark on a hook says, None for what has none."""
         found = vars(plugin).get(name)
-        if isinstance(found, type | ModuleType) or (
-            isinstance(found, FunctionType) and MARK not in vars(found)
-        ):
+        if not isinstance(found, FunctionType) or MARK not in vars(found):
             return None
         return super().parse_hookimpl_opts(plugin, name)
 
@@ -303,10 +301,15 @@ def _models_of(plugin: Plugin) -> list[type[Model]]:
     name = plugin.module.__name__
     return [
         kind
-        for module in [one for key, one in list(sys.modules.items()) if f"{key}.".startswith(f"{name}.")]
-        for kind in vars(module).values()
-        if isinstance(kind, type)
-        and issubclass(kind, Model)
-        and kind.__module__ == module.__name__
+        for kind in _below(Model)
+        if f"{kind.__module__}.".startswith(f"{name}.")
+        and getattr(sys.modules.get(kind.__module__), kind.__name__, None) is kind
         and not kind.__subclasses__()
     ]
+
+
+def _below(kind: type) -> Iterator[type]:
+    one: type
+    for one in kind.__subclasses__():
+        yield one
+        yield from _below(one)

@@ -1,5 +1,6 @@
 """What all tests share: the two sizes they come in, and what they need of the machine."""
 
+import gc
 import glob
 import operator
 import os
@@ -13,6 +14,12 @@ import pytest
 if TYPE_CHECKING:
     from shardapi import ShardApp
 
+LONGEST = {
+    "test_schema.py",
+    "test_demo.py",
+    "test_recipes.py",
+    "test_tail.py",
+}  # begun early, none is waited for alone
 COMPARISONS = {"==": operator.eq, "<=": operator.le, ">=": operator.ge, ">": operator.gt}
 
 
@@ -45,9 +52,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if "size" in getattr(item, "fixturenames", ()):
             item.add_marker("soak")
         kept.append(item)
-    items[:] = kept
+    items[:] = sorted(kept, key=lambda item: item.path.name not in LONGEST)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_collection_finish() -> None:
+    """Have the collector pass over what is loaded by now, all of which stays."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.hookimpl(tryfirst=True)

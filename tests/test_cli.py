@@ -422,6 +422,7 @@ def test_modules_in_the_working_folder_are_not_taken_for_ours(data_dir: Path, tm
 
 def test_the_first_start_elsewhere_makes_no_key_and_says_how(start_shard: Callable[..., Server]) -> None:
     server = start_shard()
+    server.wait(lambda: any("no key yet" in line for line in server.log), "it to say so")
     (line,) = [line for line in server.log if "no key yet" in line]
     assert server.command("keys", "list") == []
     made = subprocess.run(

@@ -77,7 +77,8 @@ while ([datetime]::UtcNow -lt $Ends) {
                 "user.left" { Add-Row $Told.at $Told.data.userId $Told.data.displayName "left" }
             }
             $Last = $Told.id
-            Set-Content -Path $Place -Value $Last
+            Set-Content -Path "$Place.new" -Value $Last
+            Move-Item -Force -Path "$Place.new" -Destination $Place # whole, even if this is ended now
         }
     }
     catch [Net.Http.HttpRequestException], [IO.IOException], [AggregateException] {

@@ -74,7 +74,9 @@ class Attendance:
             what = "joined" if event["type"] == "user.joined" else "left"
             self.write([event["at"], event["data"]["userId"], event["data"]["displayName"], what])
         self.last = event["id"]
-        self.place.write_text(self.last)
+        new = Path(f"{self.place}.new")
+        new.write_text(self.last)
+        new.replace(self.place)  # whole, even if this is ended now
 
 
 def main(path="attendance.csv", seconds="31536000"):

@@ -45,7 +45,7 @@ follow() { # writes down what the stream says, until it breaks
             user.joined) jq -r '[.at, .data.userId, .data.displayName, "joined"] | @csv' <<<"$event" >>"$list" ;;
             user.left) jq -r '[.at, .data.userId, .data.displayName, "left"] | @csv' <<<"$event" >>"$list" ;;
         esac
-        jq -r .id <<<"$event" >"$place"
+        jq -r .id <<<"$event" >"$place.new" && mv "$place.new" "$place" # whole, even if this is ended now
     done
 }
 

@@ -362,7 +362,7 @@ def test_gone_disables_at_once_and_enabling_goes_on_where_it_was(
         state = until(lambda: (now := desk.state(id))["state"] == "disabled" and now)
         assert (state["enabled"], state["disabledReason"], state["lastStatus"]) == (False, "gone", 410)
         assert told(desk) == [("webhook.disabled", {"failures": 1})]
-        assert any("is disabled" in record.getMessage() for record in caplog.records)
+        until(lambda: any("is disabled" in record.getMessage() for record in caplog.records))
         desk.join(4)
         gevent.sleep(0.05)
         assert users(receiver) == ["1", "2"]
