@@ -19,7 +19,7 @@ from shardapi.testing import Operator, Server
 
 HERE = Path(__file__).resolve().parent
 CONFIG = HERE / "schemathesis.toml"
-EXAMPLES = {"ci": 10, "soak": 300}
+EXAMPLES = {"ci": 5, "soak": 300}
 PHASES = "examples,coverage,fuzzing,stateful"
 
 
