@@ -10,7 +10,7 @@ from shardapi.testing import Server
 
 from .bots import Load
 
-KILLS = {"ci": 10, "soak": 100}
+KILLS = {"ci": 6, "soak": 100}
 
 
 def kill_worker(server: Server) -> None:

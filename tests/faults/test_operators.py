@@ -13,7 +13,7 @@ from .test_restart import alive_at
 
 Figure = Callable[[str, float, str], None]
 
-LIVES = {"ci": 10, "soak": 150}
+LIVES = {"ci": 6, "soak": 150}
 BEAT = {"ci": 0.5, "soak": 1.0}  # seconds; the real one is 8
 GHOST_SECONDS, REAL_BEAT = 30.0, 8.0
 CROWD = {"ci": 200, "soak": 200}

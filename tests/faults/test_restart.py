@@ -15,7 +15,7 @@ from . import store
 from .pairs import Tally, of_log
 from .store import Event
 
-LIVES = {"ci": 4, "soak": 40}
+LIVES = {"ci": 3, "soak": 40}
 CROWD = 6
 ALIVE_EVERY_MS = 5000
 

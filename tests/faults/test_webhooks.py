@@ -26,7 +26,7 @@ from .disk import Disk
 from .test_kill import kill_everything, kill_worker
 
 ENV = {f"SHARDAPI_{name}": value for name, value in LOOPBACK.items()}
-KILLS = {"ci": 6, "soak": 100}
+KILLS = {"ci": 4, "soak": 100}
 LANES = {True: 1, False: 8}
 
 Figure = Callable[[str, float, str], None]

@@ -1,13 +1,13 @@
 """What receivers verify: our signatures with the libraries of others, a thousand payloads, and one flipped bit."""
 
 import base64
+import importlib
 import random
 import secrets
+from typing import Any
 
 import msgspec
 import pytest
-import standardwebhooks
-import svix.webhooks
 
 from shardapi import Logged, ShardApp
 from shardapi.outbox.models import Row
@@ -31,27 +31,21 @@ def headers_of(fields: bytes) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in fields.decode().split("\r\n") if line)
 
 
-def verify(library: str, secret: str, body: bytes, headers: dict[str, str]) -> None:
-    """Verify as a receiver would."""
+def verify(library: Any, secret: str, body: bytes, headers: dict[str, str]) -> None:
+    """Verify as a receiver would; Svix's own names of the fields do, too."""
     given = secret if secret.startswith("whsec_") else base64.b64encode(secret.encode()).decode()
-    if library == "svix":
-        as_svix = {name.replace("webhook-", "svix-"): value for name, value in headers.items()}
-        for form in (headers, as_svix):
-            svix.webhooks.Webhook(given).verify(body, form)
-    else:
-        standardwebhooks.Webhook(given).verify(body, headers)
+    library.Webhook(given).verify(body, headers)
+    if library.__name__.startswith("svix"):
+        own = {name.replace("webhook-", "svix-"): value for name, value in headers.items()}
+        library.Webhook(given).verify(body, own)
 
 
-REFUSALS = {
-    "svix": svix.webhooks.WebhookVerificationError,
-    "standardwebhooks": standardwebhooks.WebhookVerificationError,
-}
-
-
-@pytest.mark.parametrize("library", ["standardwebhooks", "svix"])
+@pytest.mark.parametrize("module", ["standardwebhooks", "svix.webhooks"])
 def test_others_libraries_verify_a_thousand_payloads_and_refuse_one_flipped_bit(
-    app: ShardApp, library: str
+    app: ShardApp, module: str
 ) -> None:
+    library = importlib.import_module(module)  # half a second, for no other test
+    refusal = library.WebhookVerificationError
     chance = random.Random(6)
     for number in range(PAYLOADS):
         secret = mint() if number % 2 else secrets.token_urlsafe(12 + number % 100)
@@ -67,10 +61,10 @@ def test_others_libraries_verify_a_thousand_payloads_and_refuse_one_flipped_bit(
 
         flipped = bytearray(body)
         flipped[chance.randrange(len(body))] ^= 1 << chance.randrange(7)
-        with pytest.raises((REFUSALS[library], ValueError)):
+        with pytest.raises((refusal, ValueError)):
             verify(library, secret, bytes(flipped), headers)
         other = {**headers, "webhook-id": headers["webhook-id"] + "0"}
-        with pytest.raises(REFUSALS[library]):
+        with pytest.raises(refusal):
             verify(library, secret, body, other)
 
 
