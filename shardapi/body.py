@@ -1,5 +1,6 @@
 """Reading a request's body: bounded in size and time, whole or refused."""
 
+from codecs import BOM_UTF8
 from typing import Any
 
 import gevent
@@ -75,6 +76,7 @@ def _too_large() -> ApiError:
 
 def decode(data: bytes, decoder: "msgspec.json.Decoder[Any]", content_type: str) -> Any:
     """The body as its type. Raises malformed_json, invalid_value; no body at all stands for {}."""
+    data = data.removeprefix(BOM_UTF8)  # which some editors put first; RFC 8259, 8.1 lets it be passed over
     try:
         try:
             return decoder.decode(data.strip() and data or b"{}")

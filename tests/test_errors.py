@@ -60,7 +60,7 @@ def test_a_code_is_snake_case_with_a_status_and_a_title(kind: ErrorCode) -> None
         b'{"name": "\xff\xfe"}',
         b'{"name": "\xed\xa0\x80"}',
         b'{"name": "\\ud800"}',
-        b"\xef\xbb\xbf{}",
+        b"\xef\xbb\xbf{",
         b'{"name": "x"}{}',
         b'{"name": NaN}',
         b'{"unknown": ' + b"[" * 100_000,
@@ -87,6 +87,11 @@ def test_a_body_is_read_as_json_whatever_its_content_type_says(client: FlaskClie
     said(client.post(NETS, data=b'{"name": "A"}', headers={"Content-Type": kind}))
     refused = problem(client.post(NETS, data=b"name=A", headers={"Content-Type": kind}), "malformed_json")
     assert f'"{kind}"' in refused["hint"]
+
+
+def test_a_byte_order_mark_before_a_body_is_passed_over(client: FlaskClient) -> None:
+    said(client.post(NETS, data=b'\xef\xbb\xbf{"name": "A"}', headers=JSON))
+    assert "name" in problem(client.post(NETS, data=b"\xef\xbb\xbf", headers=JSON), "invalid_value")["error"]
 
 
 @pytest.mark.parametrize("accept", ["text/html", "image/png", "application/json;q=0", ""])
