@@ -15,6 +15,7 @@ from axe_playwright_python.sync_playwright import Axe
 from gateways import GUILD, served, token
 from payloads import texts
 from playwright.sync_api import Browser, BrowserContext, Page, Response, expect
+from windows import end_session, signed_in, window
 
 from shardapi import ShardApp
 from shardapi.testing import Operator, Server
@@ -407,6 +408,29 @@ def test_health_renews_itself_unless_somebody_is_reading_in_it(shard: Server, pa
     page.clock.run_for(60_000)
     expect(page.locator("#live details[open]")).to_have_count(1)
     expect(connected).to_have_text("1")
+
+
+@browsing
+def test_health_asks_to_sign_in_once_its_session_has_ended(shard: Server, browser: Browser) -> None:
+    with signed_in(browser, shard) as own, window(own) as page:
+        page.clock.install()
+        page.goto(f"{shard.url}/panel/health")
+        made = page.locator(".page-head time")
+        before = made.get_attribute("datetime")
+        assert before
+        end_session(own, shard)
+        page.clock.run_for(15_000)
+        again = page.get_by_role("dialog")
+        again.get_by_label("Password").fill(shard.command("panel", "link")["url"])
+        again.get_by_role("button", name="Sign in").click()
+        expect(made).not_to_have_attribute("datetime", before)
+        end_session(own, shard)
+        page.clock.run_for(15_000)
+        expect(again).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(again).to_have_count(0)
+        page.clock.run_for(60_000)
+        expect(again).to_have_count(0)
 
 
 @browsing

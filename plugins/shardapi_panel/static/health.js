@@ -1,5 +1,8 @@
 // Times with seconds in the reader's own zone; the health page renews itself; the replay's second field only where it is used.
+import { api } from "./panel.js";
+
 const EVERY = 15000;
+let asking = false;
 
 function seconds(within) {
   for (const time of within.querySelectorAll("time[data-seconds]")) {
@@ -14,9 +17,14 @@ function seconds(within) {
 
 async function renew() {
   const live = document.querySelector("#live");
-  if (document.hidden || live.contains(document.activeElement) || live.querySelector("details[open]")) return;
+  if (asking || document.hidden || live.contains(document.activeElement) || live.querySelector("details[open]")) return;
   const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" }).catch(() => null);
-  if (!answer?.ok || answer.redirected) return;
+  if (answer?.redirected || answer?.status === 401) { // the session has ended: asked once, the page is left as it is else
+    asking = true;
+    await api("GET", "/status").then(() => { asking = false; return renew(); }, () => {});
+    return;
+  }
+  if (!answer?.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const wanted of ["#live", ".page-head time"]) {
     const next = fresh.querySelector(wanted), before = document.querySelector(wanted);
