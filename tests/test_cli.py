@@ -65,6 +65,17 @@ def only_line(said: str) -> str:
     return line
 
 
+@pytest.mark.parametrize(
+    "words", ["keys list", "keys revoke key_1", "operators list", "operators revoke all", "tail --no-follow"]
+)
+def test_nothing_is_begun_in_a_folder_whose_name_is_mistyped(
+    invoke: Invoke, data_dir: Path, words: str
+) -> None:
+    line = refusal(invoke(*words.split()))
+    assert f"there is no shard in {data_dir}:" in line and "--data-dir" in line
+    assert not data_dir.exists()
+
+
 # -- keys
 
 
@@ -308,7 +319,7 @@ def test_a_store_that_is_none_is_one_line(invoke: Invoke, data_dir: Path) -> Non
 
 
 def test_a_store_of_a_newer_version_is_one_line(invoke: Invoke, data_dir: Path) -> None:
-    printed(invoke("keys", "list", "--json"))
+    printed(invoke("keys", "create", "bot", "--all-scopes", "--json"))
     with closing(sqlite3.connect(data_dir / "shard.sqlite3")) as db, db:
         db.execute(
             "INSERT INTO migration_core SELECT 9999, '9999_later', applied FROM migration_core LIMIT 1"
@@ -318,7 +329,8 @@ def test_a_store_of_a_newer_version_is_one_line(invoke: Invoke, data_dir: Path) 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    result = CliRunner().invoke(main, ["keys", "list", "--data-dir", str(tmp_path / "file" / "data")])
+    words = ["keys", "create", "bot", "--all-scopes", "--data-dir", str(tmp_path / "file" / "data")]
+    result = CliRunner().invoke(main, words)
     assert refusal(result) == f"Error: data folder {tmp_path}/file/data: Not a directory"
 
 

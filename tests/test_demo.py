@@ -17,8 +17,7 @@ from demos import Demo, descendants
 
 from shardapi.testing import STOP_SECONDS
 
-ALIVE_SECONDS = 3.0
-TRIES_ON_A_BUSY_MACHINE = 3
+ALIVE_SECONDS = {"ci": 9.0, "soak": 3.0}  # the first beside other tests
 Start = Callable[..., Demo]
 
 
@@ -57,12 +56,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def test_status_roster_and_stream_are_alive_within_three_seconds(
-    start: Start, figure: Callable[[str, float, str], None]
+    start: Start, size: str, figure: Callable[[str, float, str], None]
 ) -> None:
-    took = [seconds_to_life(start())]
-    while took[-1] > ALIVE_SECONDS and len(took) < TRIES_ON_A_BUSY_MACHINE:
-        took.append(seconds_to_life(start()))
-    figure("demo-alive-seconds", min(took), f"<= {ALIVE_SECONDS:g}")
+    figure("demo-alive-seconds", seconds_to_life(start()), f"<= {ALIVE_SECONDS[size]:g}")
 
 
 def seconds_to_life(demo: Demo) -> float:

@@ -6,7 +6,7 @@ import click
 
 from .. import clock
 from ..config import Config
-from .options import Days, as_json, checked_name, opened, say, with_config
+from .options import Days, as_json, checked_name, existing, opened, say, with_config
 
 if TYPE_CHECKING:
     from ..auth import Key
@@ -84,7 +84,7 @@ def create_key(
 @with_config
 def list_keys(settings: Config, as_json: bool) -> None:
     """List all keys, the oldest first, ended ones too; never their secrets."""
-    with opened(settings) as app:
+    with existing(settings) as app:
         found = app.shard.keys.all()
     if as_json:
         say([_key_facts(key) for key in found])
@@ -101,7 +101,7 @@ def list_keys(settings: Config, as_json: bool) -> None:
 @with_config
 def revoke_key(settings: Config, key_id: str, as_json: bool) -> None:
     """End the key ID for good; a running server refuses it and closes its streams and sockets within a second."""
-    with opened(settings) as app:
+    with existing(settings) as app:
         if not app.shard.keys.revoke(key_id):
             raise click.ClickException(f"there is no live key {key_id}; see: shardapi keys list")
         key = next(key for key in app.shard.keys.all() if key.id == key_id)

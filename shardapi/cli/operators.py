@@ -6,7 +6,7 @@ import click
 
 from .. import clock
 from ..config import Config
-from .options import Days, as_json, checked_name, opened, say, with_config
+from .options import Days, as_json, checked_name, existing, opened, say, with_config
 
 DAY_MS = 86_400_000
 
@@ -70,7 +70,7 @@ def revoke_operator(settings: Config, user_id: str, as_json: bool) -> None:
     from ..operators import EVERYONE
 
     _check_user_id(user_id)
-    with opened(settings) as app:
+    with existing(settings) as app:
         at = app.shard.operators.revoke(EVERYONE if user_id == "all" else user_id)
     if as_json:
         say({"userId": user_id, "revokedAt": clock.iso(at * 1000)})
@@ -86,7 +86,7 @@ def list_operators(settings: Config, as_json: bool) -> None:
 
     Reads the store, so it asks no server; while none runs, nobody is connected.
     """
-    with opened(settings) as app:
+    with existing(settings) as app:
         found = app.shard.operators.connected()
         names = {uid: net.name for uid, net in app.shard.guild.nets.items()}
     if as_json:

@@ -5,7 +5,7 @@ import click
 from ..config import Config
 from . import backup, doctor, keys, moving, operators, overview, plugins, simulate, systemd
 from .launch import launch
-from .options import as_json, foreseen, one_line, opened, with_config
+from .options import as_json, existing, foreseen, one_line, with_config
 from .plugged import Main
 
 
@@ -74,7 +74,7 @@ def watch(
     from .tail import Wanted, follow
 
     patterns = [one.strip() for one in types.split(",") if one.strip()]
-    with one_line(foreseen), opened(settings) as app:
+    with one_line(foreseen), existing(settings) as app:
         follow(app.shard, Wanted(patterns, nets, users), last, not no_follow, as_json)
 
 

@@ -205,8 +205,10 @@ def test_limits_are_spans_and_do_not_care_for_the_clock(faked: Faked) -> None:
     server, clock = faked
     key = server.command("keys", "create", "limited", "--scope", "read:status")["secret"]
 
+    session = requests.Session()  # one connection, so that the limit can be reached beside other tests
+
     def left() -> int:
-        answer = server.get("/status", key=key)
+        answer = server.get("/status", key=key, session=session)
         reset = int(answer.headers["X-RateLimit-Reset"]) * 1000 - clock.now()
         assert -1000 <= reset <= 4000
         return int(answer.headers["X-RateLimit-Remaining"]) if answer.ok else -1
@@ -219,8 +221,9 @@ def test_limits_are_spans_and_do_not_care_for_the_clock(faked: Faked) -> None:
         assert now < first or time.monotonic() > begun + 2
         first = now
     clock.set(-DAY)
-    server.wait(lambda: left() < 0, "the limit to be spent")
+    server.wait(lambda: any(left() < 0 for _ in range(61)), "the limit to be spent")
     server.wait(lambda: left() == 59, "a new window", 4)
+    session.close()
 
 
 def test_events_are_in_order_and_spans_are_true_whatever_their_times_say(faked: Faked) -> None:
