@@ -44,6 +44,7 @@ def test_a_command_that_takes_too_long_is_ended(
     forks: Errands, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     env = {**os.environ, "SHARDAPI_DATA_DIR": str(tmp_path)}
+    assert forks.run(["keys", "create", "bot", "--all-scopes"], env).returncode == 0
     monkeypatch.setattr(errands, "SECONDS", 1.0)
     with pytest.raises(subprocess.TimeoutExpired):
         forks.run(["tail"], env)

@@ -4,7 +4,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
@@ -14,7 +14,7 @@ import msgspec
 
 from .. import config
 from ..config import Config, ConfigError
-from ..folder import STORE
+from ..folder import STORE, check_whole
 
 if TYPE_CHECKING:
     from ..app import ShardApp
@@ -121,13 +121,17 @@ def opened(settings: Config) -> "Iterator[ShardApp]":
             app.shard.close()
 
 
-def existing(settings: Config) -> "AbstractContextManager[ShardApp]":
+@contextmanager
+def existing(settings: Config) -> "Iterator[ShardApp]":
     """The shard, opened; refused where there is none, so that nothing is begun in a folder whose name is mistyped."""
+    with one_line(foreseen):
+        check_whole(settings.folder)
     if not (settings.folder / STORE).exists():
         raise click.ClickException(
             f"there is no shard in {settings.folder}: look at --data-dir, or begin one with shardapi serve"
         )
-    return opened(settings)
+    with opened(settings) as app:
+        yield app
 
 
 @contextmanager
