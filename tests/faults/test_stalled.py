@@ -19,7 +19,8 @@ RATE = 300.0  # key-ups and key-downs a second, of all together
 WAVES = {"ci": 2, "soak": 12}
 MORE_WAVES = 4  # where other processes have disturbed those
 PEACE = 3.0
-TIMES, OVERHEAD_MIB = 2.0, 4
+TIMES = {"ci": 10.0, "soak": 2.0}  # the first beside other tests
+OVERHEAD_MIB = 4
 
 
 def rss_mib(server: Server) -> float:
@@ -68,7 +69,7 @@ def test_operators_who_stop_reading_are_sent_off_and_do_not_delay_the_others(
     with Crowd(server) as crowd, Crowd(server, receive_buffer=4096) as stalled:
         talk = Talk(crowd, crowd.enter(talkers), net["netUid"], RATE)
         talk.go_on(after(1.0))
-        while wave < WAVES[size] + MORE_WAVES * (ratio(alone, beside) > TIMES):
+        while wave < WAVES[size] + MORE_WAVES * (ratio(alone, beside) > TIMES[size]):
             wave += 1
             alone += talk.go_on(after(PEACE))
             before = rss_mib(server)
@@ -79,7 +80,7 @@ def test_operators_who_stop_reading_are_sent_off_and_do_not_delay_the_others(
             grown = max(grown, watch.most - before)
             stalled.forget()
         there = [peer.user for peer in crowd.joined]
-    figure("stalled.ptt-p99-ratio", ratio(alone, beside), f"<= {TIMES}")
+    figure("stalled.ptt-p99-ratio", ratio(alone, beside), f"<= {TIMES[size]}")
     figure("stalled.memory-mib", grown, f"<= {STALLED * QUEUE_BYTES / 2**20 + OVERHEAD_MIB}")
     figure("stalled.others-lost", TALKERS - len(there), "== 0")
     server.wait(lambda: len(server.get("/roster").json()["operators"]) == 0, "everyone to have left")
