@@ -25,9 +25,11 @@ KNOWN = {
 BULK = 200
 CONNECTING, UPGRADING, JOINING, JOINED, ENDED = "connecting", "upgrading", "joining", "joined", "ended"
 TEXT, CLOSE, PING = 0x81, 0x88, 0x89
+PINGED = bytes([PING, 0])
 PONG, GOODBYE = b"\x8a\x80\0\0\0\0", b"\x88\x82\0\0\0\0\x03\xe8"
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close sends a reset
 SO_ATTACH_FILTER = 26
+SMALL = 4096  # bytes
 UPGRADE = (
     "GET /ws HTTP/1.1\r\nHost: shard\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -49,13 +51,14 @@ class Peer:
         self.user, self.sock, self.fd = user, sock, sock.fileno()
         self.state, self.status, self.farewell = CONNECTING, 0, ""
         self.rest = b""
+        self.skims = False  # reads what comes and does not look at it
 
 
 class Crowd:
     """Connections to one server; nothing happens to them but in `turn`. A context manager."""
 
-    def __init__(self, server: Server, receive_buffer: int = 0) -> None:
-        self.server, self.receive_buffer = server, receive_buffer
+    def __init__(self, server: Server) -> None:
+        self.server = server
         self.heard: Callable[[Peer, bytes], None] = lambda peer, text: None
         self.peers: dict[int, Peer] = {}
         self._epoll = select.epoll()
@@ -85,8 +88,6 @@ class Crowd:
         sock = socket.socket()
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self.receive_buffer:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer)
         split = urlsplit(self.server.url)
         sock.connect_ex((split.hostname, split.port))
         peer = self.peers[sock.fileno()] = Peer(user, sock)
@@ -143,6 +144,10 @@ class Crowd:
         data = peer.sock.recv(1 << 18)
         if not data:
             return self._over(peer)
+        if peer.skims:
+            if PINGED in data:
+                peer.sock.send(PONG)
+            return None
         peer.rest += data
         if peer.state == UPGRADING:
             self._upgraded(peer)
@@ -216,7 +221,8 @@ class Crowd:
         self._over(peer)
 
     def stall(self, peer: Peer) -> None:
-        """Stop reading; the kernel goes on acknowledging until its buffer is full."""
+        """Stop reading; the kernel goes on acknowledging until its buffer, which is made small, is full."""
+        peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
         self._epoll.unregister(peer.fd)
         self._silent.append(self.peers.pop(peer.fd))
 

@@ -166,8 +166,8 @@ def test_while_the_store_is_full_deliveries_go_on_and_what_must_be_kept_is_kept_
         server.start()
         answer = server.post("/operation", {"open": True})
         assert answer.status_code == 200, answer.text
-        slow.wait(lambda got: len(got) == 21)
-        assert len({one.id for one in slow.got}) == 21
+        slow.wait(lambda got: len({one.id for one in got}) == 21)
+        assert len(slow.got) <= 21 + LANES[False]  # what was in flight as it was killed may come twice
         server.wait(lambda: state(server, ended)["state"] == "disabled", "it to be disabled")
         assert [
             event.data["webhookId"]
