@@ -15,7 +15,7 @@ from axe_playwright_python.sync_playwright import Axe
 from gateways import GUILD, served, token
 from payloads import texts
 from playwright.sync_api import Browser, BrowserContext, Page, Response, expect
-from windows import end_session, signed_in, window
+from windows import end_session, leave, signed_in, window
 
 from shardapi import ShardApp
 from shardapi.testing import Operator, Server
@@ -94,6 +94,7 @@ def page(context: BrowserContext) -> Iterator[Page]:
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
     yield page
+    leave(page)
     page.close()
     assert wrong == []
 
