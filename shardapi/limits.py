@@ -1,5 +1,6 @@
 """Limits: so many in a window, one counter for each key or address; they announce themselves on every answer."""
 
+import math
 import time
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
@@ -81,7 +82,7 @@ class Limit:
             ("RateLimit", f'"{self.name}";r={window.left};t={wait}'),
             ("X-RateLimit-Limit", str(self.rate.count)),
             ("X-RateLimit-Remaining", str(window.left)),
-            ("X-RateLimit-Reset", str(int(time.time()) + wait)),
+            ("X-RateLimit-Reset", str(math.ceil(time.time() + window.ends - time.monotonic()))),
         )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from time import monotonic
 
-import gevent
+from gevent import GreenletExit, sleep
 
 from .problems import Problems, named
 
@@ -24,11 +24,11 @@ class Task:
             began = monotonic()
             try:
                 return self.work()
-            except gevent.GreenletExit:
+            except GreenletExit:
                 raise
             except BaseException as error:
                 if monotonic() - began >= WELL:
                     wait = FIRST_WAIT
                 self.problems.failed(self.plugin, "task", named(self.work), error)
-            gevent.sleep(wait)
+            sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT)
