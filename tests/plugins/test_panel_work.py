@@ -207,10 +207,10 @@ def test_the_archive_is_searched_changed_and_restored(page: Page, shard: Server)
     assert "q=old" in page.url and "tag=air" in page.url
     rows.get_by_role("button", name="Edit…").click()
     expect(dialog(page).get_by_label("Notes")).to_have_value(HOSTILE)
-    dialog(page).get_by_label("Tags").fill("air, x" + "y" * 40)
+    dialog(page).get_by_label("Tags").fill("air\nx" + "y" * 40)
     dialog(page).get_by_role("button", name="Save").click()
     expect(dialog(page).locator(".field", has_text="Tags").locator(".wrong")).to_be_visible()
-    dialog(page).get_by_label("Tags").fill("air, spare")
+    dialog(page).get_by_label("Tags").fill("air\n\nspare")
     dialog(page).get_by_role("button", name="Save").click()
     expect(rows).to_contain_text("spare")
     rows.get_by_role("button", name="Restore…").click()
@@ -222,6 +222,26 @@ def test_the_archive_is_searched_changed_and_restored(page: Page, shard: Server)
     rows.get_by_role("button", name="Delete…").click()
     dialog(page).get_by_role("button", name="Delete for ever").click()
     expect(rows).to_have_count(0)
+
+
+@browsing
+def test_an_edit_of_an_entry_changes_what_was_edited_alone(page: Page, shard: Server) -> None:
+    kept = {"tags": ["alpha, beta", "gamma"], "notes": "One\r\nTwo\n"}
+    entry = shard.post("/archive", {"name": "Commas", **kept}).json()["entry"]
+    opened(page, shard, "archive?q=commas")
+    page.get_by_role("button", name="Edit…").click()
+    dialog(page).get_by_label("Name").fill("Commas kept")
+    dialog(page).get_by_role("button", name="Save").click()
+    expect(page.locator("#entries")).to_contain_text("Commas kept")
+    now = shard.get(f"/archive/{entry['uid']}").json()["entry"]
+    assert {name: now[name] for name in kept} == kept
+    page.get_by_role("button", name="Edit…").click()
+    expect(dialog(page).get_by_label("Tags")).to_have_value("alpha, beta\ngamma")
+    dialog(page).get_by_label("Tags").fill("alpha, beta\ndelta")
+    dialog(page).get_by_role("button", name="Save").click()
+    expect(page.locator("#entries")).to_contain_text("delta")
+    now = shard.get(f"/archive/{entry['uid']}").json()["entry"]
+    assert (now["tags"], now["notes"]) == (["alpha, beta", "delta"], kept["notes"])
 
 
 @browsing

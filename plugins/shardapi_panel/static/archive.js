@@ -27,17 +27,18 @@ async function restore(uid, name, row) {
 async function edit(uid) {
   let { body: { entry }, tag } = await tagged(path(uid));
   const name = h("input", { name: "name", value: entry.name, dir: "auto", autocomplete: "off" });
-  const tags = h("input", { name: "tags", value: entry.tags.join(", "), dir: "auto", autocomplete: "off" });
-  const notes = h("textarea", { name: "notes", rows: "6", dir: "auto" });
-  notes.value = entry.notes;
+  const tags = h("textarea", { name: "tags", rows: "3", dir: "auto", autocomplete: "off" }, entry.tags.join("\n"));
+  const notes = h("textarea", { name: "notes", rows: "6", dir: "auto" }, entry.notes);
+  const filled = [name, tags, notes].map((control) => [control, control.value]); // a form has other line breaks than an entry may
   const done = await ask({
     title: `Edit ${entry.name}`,
     button: "Save",
-    fields: [field("Name", name), field("Tags", tags, "With commas between them; up to 32 of 40 characters."), field("Notes", notes, "Up to 8,000 characters.")],
+    fields: [field("Name", name), field("Tags", tags, "One a line; up to 32 of 40 characters."), field("Notes", notes, "Up to 8,000 characters.")],
     async send() {
-      const changes = { name: name.value, tags: tags.value.split(",").map((one) => one.trim()).filter(Boolean), notes: notes.value };
+      const edited = filled.filter(([control, before]) => control.value !== before).map(([{ name, value }]) => [name, name === "tags" ? value.split("\n").filter((one) => one.trim()) : value]);
+      if (!edited.length) return true;
       try {
-        return await api("PATCH", path(uid), changes, { ifMatch: tag });
+        return await api("PATCH", path(uid), Object.fromEntries(edited), { ifMatch: tag });
       } catch (refusal) {
         if (refusal.status !== 412) throw refusal;
         const now = await tagged(path(uid));
