@@ -140,6 +140,7 @@ def begin(form: Format) -> Log:
     if _log is None:
         _log = Log(Sink(2))
         logging.getLogger().addHandler(Handler(_log))
+        logging.getLogger("shardapi").setLevel(logging.INFO)
         logging.captureWarnings(True)
     _log.form(form)
     if _log.json:

@@ -14,6 +14,7 @@ from shardapi import ShardApp, clock
 from shardapi.outbox.aside import Aside
 from shardapi.outbox.hold import Hold
 from shardapi.outbox.schedule import Schedule
+from shardapi.testing import Server
 
 MakeApp = Callable[..., ShardApp]
 
@@ -453,6 +454,20 @@ def test_failures_of_a_clock_that_was_not_set_yet_do_not_count(
         seen = len(receiver.got)
         until(lambda: len(receiver.got) >= seen + 5)
         assert desk.state(id)["enabled"]
+
+
+def test_a_server_logs_each_turn_for_the_better_too(start_shard: Callable[..., Server]) -> None:
+    answers: Iterator[Any] = iter([(503, {"Retry-After": "0"}, b""), 204, 410])
+    with Receiver(lambda delivery: next(answers, 204)) as receiver:
+        server = start_shard(env={f"SHARDAPI_{name}": value for name, value in LOOPBACK.items()})
+        body = {"url": receiver.url, "events": ["operation.*"]}
+        id = server.post("/webhooks", body).json()["webhook"]["id"]
+        for open_, said in ((True, "answers again"), (False, "is disabled")):
+            server.post("/operation", {"open": open_})
+            server.wait(lambda: any(id in line and said in line for line in server.log), said)  # noqa: B023
+        server.post(f"/webhooks/{id}/enable")
+        told = f"webhook {id} (127.0.0.1) is enabled"
+        server.wait(lambda: any(f"INFO     {told}" in line for line in server.log), told)
 
 
 # -- gaps and replays
