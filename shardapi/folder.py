@@ -29,9 +29,19 @@ def prepare(folder: Path) -> Path:
     return folder
 
 
+def holds(folder: Path, name: str = STORE) -> bool:
+    """Whether there is such a file in it. Raises ConfigError where this user may not look."""
+    try:
+        return (folder / name).exists()
+    except OSError as error:
+        raise ConfigError(
+            f"data folder {folder}: {error.strerror}; run this as the user whom it belongs to, or as root"
+        ) from None
+
+
 def check_whole(folder: Path) -> None:
     """Raises ConfigError where a restore was interrupted; held against another that runs by `setting_up`."""
-    if (folder / RESTORING).exists():
+    if holds(folder, RESTORING):
         raise ConfigError(
             f"data folder {folder}: a restore or import has not come to its end here; run it again"
         )

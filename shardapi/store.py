@@ -12,7 +12,7 @@ from gevent.monkey import get_original
 from gevent.threadpool import ThreadPool
 
 from .errors import STORE_UNAVAILABLE, STORE_UNCERTAIN, ApiError
-from .folder import STORE, open_lock
+from .folder import STORE, holds, open_lock
 
 T = TypeVar("T")
 
@@ -263,10 +263,9 @@ def recorded_tables() -> dict[str, list[str]]:
 
 def kept_tables(folder: Path) -> dict[str, list[str]]:
     """The tables of plugins in the store of a folder, by plugin, without opening it for more than this."""
-    path = folder / STORE
-    if not path.exists():
+    if not holds(folder):
         return {}
-    with alone(path):
+    with alone(folder / STORE):
         return recorded_tables()
 
 

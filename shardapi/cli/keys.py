@@ -6,6 +6,7 @@ import click
 
 from .. import clock
 from ..config import Config
+from ..folder import holds
 from .options import Days, as_json, checked_name, existing, opened, say, with_config
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def create_key(
     name = checked_name(name, "a key's name")
     if [bool(scopes), all_scopes, bundle is not None, service].count(True) != 1:
         raise click.UsageError("say what the key may do: --scope S, --bundle NAME, --all-scopes or --service")
+    begun = not holds(settings.folder)
     with opened(settings) as app:
         known = app.shard.plugins.all_scopes
         for scope in scopes:
@@ -70,6 +72,8 @@ def create_key(
         ends = clock.now() + int(expires_days * DAY_MS) if expires_days else 0
         kind = "service" if service else "owner"
         key, secret = app.shard.keys.create(name, granted, kind, expires_at=ends)
+    if begun:
+        click.echo(f"There was no shard in {settings.folder}; one is begun.", err=True)
     if as_json:
         say({**_key_facts(key), "secret": secret})
         return

@@ -6,7 +6,7 @@ import click
 
 from .. import clock
 from ..config import Config
-from .options import Days, as_json, checked_name, existing, opened, say, with_config
+from .options import Days, as_json, checked_name, existing, say, with_config
 
 DAY_MS = 86_400_000
 
@@ -37,9 +37,11 @@ def operator_token(
     It is signed with the shard's own secret and says who they are, which roles they hold and when it ends. A
     client shows it as `Authorization: Bearer TOKEN`.
     """
-    _check_user_id(user_id)
+    _check_id(user_id, "a user id")
     name = checked_name(name, "a display name")
-    with opened(settings) as app:
+    for role in roles:
+        _check_id(role, "a role")
+    with existing(settings) as app:
         shard = app.shard
         token = shard.central.operator_token(user_id, name, roles, expires_days)
     if not as_json:
@@ -69,7 +71,7 @@ def revoke_operator(settings: Config, user_id: str, as_json: bool) -> None:
     """
     from ..operators import EVERYONE
 
-    _check_user_id(user_id)
+    _check_id(user_id, "a user id")
     with existing(settings) as app:
         at = app.shard.operators.revoke(EVERYONE if user_id == "all" else user_id)
     if as_json:
@@ -110,6 +112,6 @@ def list_operators(settings: Config, as_json: bool) -> None:
         click.echo(f"{one.user_id:20}  {clock.iso(one.since)}  {one.display_name}{listens}  {talks}".rstrip())
 
 
-def _check_user_id(user_id: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", user_id):
-        raise click.UsageError("a user id is 1 to 64 of A-Z a-z 0-9 _ . : -")
+def _check_id(text: str, what: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", text):
+        raise click.UsageError(f"{what} is 1 to 64 of A-Z a-z 0-9 _ . : -")

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
+from unicodedata import category
 
 import click
 import msgspec
 
 from .. import config
 from ..config import Config, ConfigError
-from ..folder import STORE, check_whole
+from ..folder import check_whole, holds
 
 if TYPE_CHECKING:
     from ..app import ShardApp
@@ -126,7 +127,7 @@ def existing(settings: Config) -> "Iterator[ShardApp]":
     """The shard, opened; refused where there is none, so that nothing is begun in a folder whose name is mistyped."""
     with one_line(foreseen):
         check_whole(settings.folder)
-    if not (settings.folder / STORE).exists():
+    if not holds(settings.folder):
         raise click.ClickException(
             f"there is no shard in {settings.folder}: look at --data-dir, or begin one with shardapi serve"
         )
@@ -159,6 +160,6 @@ def say(value: Any) -> None:
 def checked_name(name: str, what: str) -> str:
     """A name without the space around it; a usage error if it is none."""
     name = name.strip()
-    if not 1 <= len(name) <= 64 or not name.isprintable():
+    if not 1 <= len(name) <= 64 or any(category(one) in ("Cc", "Cs") for one in name):
         raise click.UsageError(f"{what} has 1 to 64 characters, none of them a control character")
     return name

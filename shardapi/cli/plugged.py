@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ..config import load
-from .options import assembled, config_options, environ_of, lenient, one_line, opened, with_config
+from .options import assembled, config_options, environ_of, existing, lenient, one_line, with_config
 
 _settings = config_options(
     click.Command(
@@ -77,7 +77,7 @@ def _bound(command: click.Command) -> click.Command:
     @with_config
     @click.pass_context
     def run(ctx: click.Context, /, settings: Any, **given: Any) -> Any:
-        with opened(settings) as app, app.app_context():
+        with existing(settings) as app, app.app_context():
             ctx.obj = app.shard
             return ctx.invoke(command.callback or _nothing, **given)
 
