@@ -39,7 +39,7 @@ def status(shard: Shard, as_json: bool) -> None:
         click.echo(f"It is disabled ({row.disabled}): `shardapi discord enable` once that is mended.")
     elif row.failures:
         click.echo(f"{row.failures} failures, last {row.last_status or row.last_error}.")
-    if state == "held":
+    if row.next_at:
         click.echo(f"Its messages wait; the next try is at {iso(row.next_at)}.")
     if row.gap_at:
         click.echo(f"It has missed events, last {iso(row.gap_at)}: the log did not keep them.")

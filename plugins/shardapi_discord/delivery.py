@@ -29,7 +29,7 @@ FIELDS = b"Content-Type: application/json\r\n"
 class Messages:
     """The kind of outbox that Discord is; a row's secret is the end of its URL."""
 
-    name, word, most = "discord", "Discord channel", MOST_EVENTS
+    name, word, most, tells_limits = "discord", "Discord channel", MOST_EVENTS, True
 
     def __init__(self, shard: Shard, settings: Settings) -> None:
         self.shard, self.settings, self.sentences = shard, settings, Sentences(shard)

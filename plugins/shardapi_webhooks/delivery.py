@@ -22,7 +22,7 @@ FIELDS = (
 class Deliveries:
     """The kind of outbox that webhooks are."""
 
-    name, word, most = "webhooks", "webhook", 1
+    name, word, most, tells_limits = "webhooks", "webhook", 1, False
 
     def __init__(self, shard: Shard) -> None:
         self.shard = shard

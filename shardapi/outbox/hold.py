@@ -69,9 +69,12 @@ class Hold:
         self._until = time.monotonic() + seconds
         self.row.next_at = clock.now() + int(seconds * 1000)
 
-    def spare(self, seconds: float) -> None:
-        """Send nothing for so long, which is no failure."""
-        self._until = time.monotonic() + seconds
+    def is_over(self) -> bool:
+        """Whether a wait for no answer has just ended; the row does not tell of it any more."""
+        if self.held or not self.row.next_at or time.monotonic() < self._until:
+            return False
+        self.row.next_at = 0
+        return True
 
     def now(self) -> None:
         """Do not wait for the next try."""

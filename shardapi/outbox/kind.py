@@ -25,11 +25,13 @@ Pack = Callable[[Sequence[Logged]], Parcel]
 
 class Kind(Protocol):
     """The deliveries of one plugin. `name` is in the tables and the metrics, `word` in the log; `most` is how many
-    events one delivery may tell, which counts only for endpoints that are ordered."""
+    events one delivery may tell, which counts only for endpoints that are ordered; `tells_limits` is whether
+    X-RateLimit-Remaining and X-RateLimit-Reset-After of an answer are heeded, as Discord means them."""
 
     name: str
     word: str
     most: int
+    tells_limits: bool
 
     def url(self, row: Row, secrets: Sequence[Secret]) -> str:
         """Where to deliver."""

@@ -111,6 +111,8 @@ class Sender:
         while not self.ended:
             self.bell.clear()
             with self._picking:
+                if self._hold.is_over():
+                    self.box.touched.add(self)
                 pause = self._hold.pause(self._in_flight)
                 batch = self._pick() if pause == 0 else []
             if batch:
@@ -295,10 +297,10 @@ class Sender:
             self._tell("released")
 
     def _spare(self, pause: str) -> None:
-        """Wait as long as the receiver says that it would take nothing."""
-        seconds = self.box.schedule.pause(pause) if pause else 0.0
+        """Wait as long as the receiver says that it would take nothing, which is no failure."""
+        seconds = self.box.schedule.pause(pause) if pause and self.box.kind.tells_limits else 0.0
         if seconds:
-            self._hold.spare(seconds)
+            self._hold.wait(seconds)
 
     def _claim_suspect(self, batch: Sequence[Item]) -> Item | None:
         """The event that has broken the receiver, if these were tried in its place; nobody else takes it then."""

@@ -320,6 +320,25 @@ def test_a_rate_limit_without_room_is_not_tried(make_app: MakeApp) -> None:
         assert len(server.got) == 2 and server.got[1].at - server.got[0].at >= 0.75
 
 
+def test_a_rate_limit_is_shown_for_as_long_as_it_lasts(make_app: MakeApp) -> None:
+    full = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset-After": "600"}
+    with Discord(lambda delivery: (204, full, b"")) as server:
+        app = make_app(**settings(server))
+        with telling(app) as desk:
+
+            def next_at() -> int:
+                return desk.shard.store.read(desk.table.all)[0].next_at
+
+            app.shard.writer.append(joined("a"))
+            until(next_at, "for the limit to be kept")
+            row, _ = desk.row()
+            assert row.next_at == next_at() > row.last_delivery_at + 500_000
+            assert desk.outbox.state(row) == "delivering"
+            desk.outbox.try_now(row.id)
+            until(lambda: not next_at(), "for its end to be kept")
+            assert desk.row()[0].next_at == 0 and len(server.got) == 1
+
+
 def test_an_event_that_is_refused_is_parked_alone_and_the_others_are_told(make_app: MakeApp) -> None:
     with Discord(lambda delivery: 400 if b"bad" in delivery.body else 204) as server:
         app = make_app(**settings(server))
@@ -583,9 +602,7 @@ def test_the_status_says_how_long_a_channel_that_is_held_is_waited_for(
         assert re.search(r"^Its messages wait; the next try is at 2\S+Z\.$", said, re.M), said
 
 
-def test_without_a_channel_the_commands_say_what_to_do(
-    tmp_path: Path, shard_settings: dict[str, str]
-) -> None:
-    said = run(Server(tmp_path / "data"), "discord", "test")
+def test_without_a_channel_the_commands_say_what_to_do(start_shard: Callable[..., Server]) -> None:
+    said = run(start_shard(), "discord", "test")
     assert said.returncode == 1 and "plugins.discord.url is not set" in said.stderr
     assert "Traceback" not in said.stderr

@@ -182,6 +182,16 @@ def test_retry_after_is_honoured(desk: Desk, waits: list[float], retry_after: st
     assert waited <= gap
 
 
+def test_a_receiver_that_takes_events_is_not_waited_for_whatever_it_says_of_limits(desk: Desk) -> None:
+    full = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset-After": "3000"}
+    with Receiver(lambda delivery: (204, full, b"")) as receiver:
+        id = desk.hook(receiver.url, "user.*")
+        for user in range(3):
+            desk.join(user)
+            until(lambda: len(receiver.got) == user + 1)  # noqa: B023
+        assert desk.state(id)["nextAttemptAt"] == ""
+
+
 @pytest.mark.parametrize(
     ("asked", "seconds"),
     [("7200", 3600.0), ("inf", 3600.0), ("0", 1.0), ("90", 90.0), ("Thu, 01 Jan 1970 00:00:00 GMT", 1.0)],
