@@ -54,6 +54,12 @@ NO_PAGES = {
     *("panel.home", "panel.static", "panel.stream", "panel.session", "panel.relay", "panel.board_state"),
     "panel.of_plugin",  # what a plugin's template makes of it
 }
+# Controls that stick out of the table or the page they are in, and fields too narrow to type into.
+CRAMPED = """[...document.querySelectorAll("main :is(a, button, input, select, textarea), dialog .badge")].filter((one) => {
+  const { width, right } = one.getBoundingClientRect();
+  const edge = one.closest(".table-wrap")?.getBoundingClientRect().right ?? innerWidth;
+  return width && (right > edge + 1 || (one.matches("[type=text], [type=search], :not([type]):is(input)") && width < 110));
+}).map((one) => one.outerHTML)"""
 DETECTOR = Path(__file__).with_name("browser") / "detector.js"
 numbers = count(1)
 
@@ -203,6 +209,10 @@ class Everywhere:
         named = {"name": text, "kind": "owner", "bundle": "single", "scopes": "read:status", "_form": text}
         answers.append(self._post("keys/new", {**named, "csrf_token": csrf}))
         return answers
+
+    def answer(self, path: str, **given: str) -> str:
+        """What a form answers."""
+        return self._post(path, {**given, "csrf_token": self._csrf()})
 
     def made(self, path: str, **given: str) -> str:
         """The address of the page that shows what a form has made; it wants who has just signed in."""
@@ -488,14 +498,41 @@ def _weight(page: Page, shard: Server, url: str) -> int:
     return sum(len(one.body()) for one in own)
 
 
-def _beside_the_screen(page: Page) -> dict[int, int]:
-    """The widths at which something sticks out."""
+def _beside_the_screen(page: Page) -> dict[int, Any]:
+    """The widths at which something sticks out, or cannot be used; how wide it is, and which."""
     found = {}
-    for width in (360, 2560, 1280):
+    for width in (360, 660, 700, 900, 2560, 1280):
         page.set_viewport_size({"width": width, "height": 800})
-        if (wide := page.evaluate("document.documentElement.scrollWidth")) > width:
-            found[width] = wide
+        wide, cramped = page.evaluate(f"[document.documentElement.scrollWidth, {CRAMPED}]")
+        if wide > width or cramped:
+            found[width] = (wide, cramped)
     return found
+
+
+@browsing
+def test_long_names_stay_on_the_screen(shard: Server, page: Page, everywhere: Everywhere) -> None:
+    name = "W" * 64
+    shard.post("/presets", {"name": name, "nets": [{"name": name}]})
+    everywhere.preset_names.append(name)
+    key = everywhere.made("keys/new", name=name, kind="owner", bundle="single", scopes="read:status")
+    token = everywhere.made("operator-tokens", user_id=name, name=name, roles="", days="1")
+    for url in (key, f"{key}/revoke", token, f"{shard.url}/panel/keys"):
+        opened(page, url)
+        expect(page.locator("main")).to_contain_text(name)
+        assert _beside_the_screen(page) == {}, url
+    asked = everywhere.answer("operator-tokens/revoke", user_id=name)
+    assert name in asked and _as_page(page, shard, asked) == [] and _beside_the_screen(page) == {}
+    opened(page, f"{shard.url}/panel/presets").locator("#presets [data-do=preview]").last.click()
+    expect(page.get_by_role("dialog")).to_contain_text("1 step will change something")
+    assert _beside_the_screen(page) == {}
+
+
+@browsing
+def test_a_long_reason_in_the_audit_leaves_room_for_who_asked(shard: Server, page: Page) -> None:
+    shard.post("/nets", {"name": "Long"}, headers={"X-Audit-Log-Reason": "Z" * 300})
+    opened(page, f"{shard.url}/panel/audit?path=/nets")
+    box = page.locator("tr", has_text="ZZZ").locator(".who-asked").bounding_box()
+    assert box and box["width"] >= 100
 
 
 def _found_by_axe(page: Page) -> list[Any]:
