@@ -102,8 +102,9 @@ class Dispatcher:
             if route.scope is not PUBLIC:
                 admit(call, route)
             answer = self._run(call, route)
-        except (gevent.GreenletExit, KeyboardInterrupt):
-            raise
+        except (gevent.GreenletExit, KeyboardInterrupt) as error:
+            self._tell(call, error)
+            raise  # it may be the worker's, whose time is up
         except BaseException as error:  # a view cannot end the process
             problem = self._problem(call, error)
             code = problem.kind.code

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-import gevent
-
 from .commands import Command
 from .errors import ApiError, ErrorCode
+from .greenlets import Ended
 from .guild import Guild
 from .problems import Problems, named
 
@@ -37,7 +36,7 @@ class Asked:
         """Ask it. Raises ApiError where it refuses."""
         try:
             self.guard.check(guild, command)
-        except (ApiError, gevent.GreenletExit):
+        except (ApiError, Ended):
             raise
         except BaseException as error:
             self.problems.failed(self.plugin, "guard", named(self.guard.check), error)

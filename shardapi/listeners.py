@@ -4,8 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ParamSpec
 
-import gevent
-
+from .greenlets import Ended
 from .problems import home, named, owner
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ class Listeners(list[Callable[P, object]]):
         for listener in self:
             try:
                 listener(*args, **kwargs)
-            except gevent.GreenletExit:
+            except Ended:
                 raise
             except BaseException as error:
                 module = home(listener)

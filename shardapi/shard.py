@@ -18,6 +18,7 @@ from .central import EmbeddedCentral
 from .config import Config, ConfigError
 from .errors import ApiError
 from .eventlog import EventLog, left_open
+from .greenlets import Ended, Greenlet
 from .guild import Features, Guild
 from .hub import Hub
 from .limits import Limit
@@ -140,13 +141,13 @@ class Shard:
         """Run a function in a greenlet of its own, which ends with this worker's turn at the shard."""
         self._tasks = [one for one in self._tasks if not one.ready()]
         plugin = owner(home(task), self.plugins.modules)
-        self._tasks.append(gevent.spawn(self._contained, plugin, task) if plugin else gevent.spawn(task))
+        self._tasks.append(Greenlet.spawn(self._contained, plugin, task) if plugin else Greenlet.spawn(task))
         return self._tasks[-1]
 
     def _contained(self, plugin: str, task: Callable[[], Any]) -> Any:
         try:
             return task()
-        except gevent.GreenletExit:
+        except Ended:
             raise
         except BaseException as error:
             self.problems.failed(plugin, "task", named(task), error)
@@ -180,7 +181,7 @@ class Shard:
         for task in own:
             self._tasks.append(gevent.spawn(task))
             vital(self._tasks[-1])
-        self._tasks += [gevent.spawn(task) for task in tasks]
+        self._tasks += [Greenlet.spawn(task) for task in tasks]
         announce()
 
     def _close_what_a_crash_left_open(self) -> None:

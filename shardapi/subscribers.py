@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-import gevent
 import gevent.event
 
 from .eventlog import Logged
+from .greenlets import Ended
 from .problems import Problems, named
 
 
@@ -29,7 +29,7 @@ class Subscriber:
             self._wake.clear()
             try:
                 self.react(self._newest)
-            except gevent.GreenletExit:
+            except Ended:
                 raise
             except BaseException as error:
                 self.problems.failed(self.plugin, "subscriber", named(self.react), error)

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from time import monotonic
 
-from gevent import GreenletExit, sleep
+from gevent import sleep
 
+from .greenlets import Ended
 from .problems import Problems, named
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
@@ -24,7 +25,7 @@ class Task:
             began = monotonic()
             try:
                 return self.work()
-            except GreenletExit:
+            except Ended:
                 raise
             except BaseException as error:
                 if monotonic() - began >= WELL:

@@ -300,14 +300,21 @@ def take(environ: dict[str, Any]) -> gevent.socket.socket:
 
 
 def vital(greenlet: gevent.Greenlet) -> None:
-    """End the worker if this greenlet dies of an error: gunicorn starts a fresh one."""
-    greenlet.link_exception(_end)
+    """End the worker if this greenlet dies, of an error or a GreenletExit: gunicorn starts a fresh one."""
+    greenlet.link(_end)
 
 
 def _end(greenlet: gevent.Greenlet) -> None:
-    log.critical("%s died, so this worker ends", greenlet, exc_info=greenlet.exc_info)
+    if greenlet.successful() and (not isinstance(greenlet.value, gevent.GreenletExit) or _retired()):
+        return
+    log.critical("%s died, so this worker ends", greenlet, exc_info=greenlet.exception or greenlet.value)
     if _worker is not None:
         _worker.handle_exit(0, None)
+
+
+def _retired() -> bool:
+    """Whether what runs here is told to end."""
+    return _worker is None or _worker._farewell is not None
 
 
 def _abort(sock: socket.socket) -> None:

@@ -19,6 +19,7 @@ from . import clock
 from .errors import STORE_UNAVAILABLE, STORE_UNCERTAIN, ApiError
 from .eventlog import Batch, EventLog
 from .events import Event
+from .greenlets import Greenlet
 from .guild import Guild
 from .held import spared
 from .listeners import Listeners
@@ -170,7 +171,7 @@ class Writer:
 
     def _start(self) -> gevent.Greenlet:
         if self._task is None:
-            self._task = gevent.spawn(self._run)
+            self._task = Greenlet.spawn(self._run)
         return self._task
 
     def _run(self) -> None:

@@ -28,15 +28,19 @@ def interrupts(*_):
 def waits(*_):
     raise gevent.Timeout(1)
 
+def exits(*_):
+    raise gevent.GreenletExit
+
 class Collector:
     def collect(self):
-        ends()
+        exits()
 
 HOW = {
     "read": lambda shard: shard.store.read(ends),
     "write": lambda shard: shard.writer.write(ends),
     "tell": lambda shard: shard.writer.write(lambda: None, tell=lambda _: ends()),
     "spawn": lambda shard: shard.spawn(interrupts),
+    "exit": lambda shard: exits(),
     "itself": lambda shard: ends(),
 }
 
@@ -50,22 +54,23 @@ def fail(query: HostileQuery, shard: Shard) -> Answer:
 def shardapi_blueprints(app: ShardApp):
     shard = app.shard
     for listeners in (shard.events.on_commit, shard.writer.on_change, shard.writer.on_foreign, shard.keys.on_ended):
-        listeners.insert(0, waits)
+        listeners[:0] = [waits, exits]
     app.extensions.setdefault("prometheus_collectors", []).append(Collector())
     return [routes]
 
 @hookimpl
 def shardapi_guards():
-    return [Guard(waits)]
+    return [Guard(waits), Guard(exits)]
 
 @hookimpl
 def shardapi_subscribers():
-    return [interrupts]
+    return [interrupts, exits]
 
 @hookimpl
 def shardapi_tasks():
-    return [interrupts, ends]
+    return [interrupts, ends, exits]
 '''
+FAILS = {"read": 500, "write": 500, "tell": 500, "spawn": 200, "exit": 500, "itself": 500}
 PLACES = {"view", "subscriber", "listener", "task", "guard", "metrics"}
 
 
@@ -89,7 +94,7 @@ def test_nothing_that_a_plugin_raises_takes_the_stream_the_gateway_or_another_pl
         net = shard.net()["netUid"]
         shard.post("/assignments", {"userId": "1", "netUid": net, "action": "assign"})
         shard.post("/operation", {"open": True})
-        for how, status in (("read", 500), ("write", 500), ("tell", 500), ("spawn", 200), ("itself", 500)):
+        for how, status in FAILS.items():
             assert shard.get(f"/hostile?how={how}").status_code == status, how
         shard.key("read:status")  # of another process
         ann.send(type="ptt.start", netUid=net)

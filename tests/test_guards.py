@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import gevent
+import gevent.event
 import pytest
 from flask.testing import FlaskClient
 from strangers import IMPORTS
@@ -77,7 +78,14 @@ def test_a_guard_is_told_who_asks(app: ShardApp, client: FlaskClient, guarded: A
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("secret"), SystemExit(1), gevent.Timeout(1), KeyboardInterrupt()]
+    "error",
+    [
+        ValueError("secret"),
+        SystemExit(1),
+        gevent.Timeout(1),
+        KeyboardInterrupt(),
+        gevent.GreenletExit("secret"),
+    ],
 )
 def test_a_guard_that_breaks_refuses_nothing_and_is_told(
     app: ShardApp, client: FlaskClient, guarded: Any, caplog: pytest.LogCaptureFixture, error: BaseException
@@ -91,6 +99,21 @@ def test_a_guard_that_breaks_refuses_nothing_and_is_told(
     ready = client.get("/ready")
     assert ready.json is not None and ready.json["problems"][0]["plugin"] == "guest"
     assert "secret" not in ready.text and "plugin guest: guard " in caplog.text
+
+
+def test_a_guard_that_waits_does_not_keep_the_writer_from_its_end(app: ShardApp, guarded: Any) -> None:
+    asked = gevent.event.Event()
+
+    def waits(guild: Guild, command: Command) -> None:
+        asked.set()
+        gevent.sleep(60)
+
+    guarded(waits)
+    app.shard.spawn(lambda: app.shard.central.submit([SetOperation(open=True)]))
+    asked.wait()
+    with gevent.Timeout(5):
+        app.shard.writer.stop()
+    assert app.shard.problems.counts == {}
 
 
 def test_what_was_temporary_ends_whatever_guards_say(

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import gevent
 import pytest
 from panels import Visitor
 from strangers import GUEST, install
@@ -415,6 +416,17 @@ def test_a_view_that_raises_is_a_500_and_a_problem(
     assert ask(app, "/api/v1/status").status_code == 200
 
 
+@pytest.mark.parametrize("error", [gevent.GreenletExit, KeyboardInterrupt])
+def test_a_view_that_raises_what_ends_a_request_is_a_problem_too(
+    run: MakeApp, error: type[BaseException]
+) -> None:
+    line = f"from gevent import GreenletExit; raise {error.__name__}"
+    app = run(guest=GUEST.replace("return Answer()", line))
+    with pytest.raises(error):
+        ask(app, "/api/v1/guest")
+    assert told(app) == [("guest", "view", f"guest.read failed: {error.__name__}")]
+
+
 PAGE = (
     GUEST
     + """
@@ -447,7 +459,7 @@ def test_a_subscriber_that_raises_is_called_again_and_disturbs_nobody(
 
     def react(newest: int) -> None:
         seen.append(newest)
-        raise KeyboardInterrupt("secret") if len(seen) == 1 else ValueError("secret")
+        raise (KeyboardInterrupt, ValueError, gevent.GreenletExit)[len(seen) % 3]("secret")
 
     reactions = [Subscriber("bad", react, problems), Subscriber("good", other.append, problems)]
     greenlets = [app.shard.spawn(one.run) for one in reactions]
@@ -459,9 +471,9 @@ def test_a_subscriber_that_raises_is_called_again_and_disturbs_nobody(
         wait(lambda: seen and seen[-1] == log.newest and other and other[-1] == log.newest)
     assert len(seen) == 3 and not any(greenlet.ready() for greenlet in greenlets)
     assert problems.counts == {("bad", "subscriber"): 3}
-    assert [(plugin, where) for plugin, where, _ in told(app)] == [("bad", "subscriber")] * 2
+    assert [(plugin, where) for plugin, where, _ in told(app)] == [("bad", "subscriber")] * 3
     assert "secret" not in app.test_client().get("/ready").text
-    assert caplog.text.count("plugin bad: subscriber ") == 2  # each kind of failure once, then once a minute
+    assert caplog.text.count("plugin bad: subscriber ") == 3  # each kind of failure once, then once a minute
 
 
 def test_a_task_that_raises_is_begun_anew_with_growing_waits(
@@ -474,9 +486,8 @@ def test_a_task_that_raises_is_begun_anew_with_growing_waits(
     def work() -> None:
         runs.append(1)
         if len(runs) < 9:
-            raise {3: SystemExit, 4: KeyboardInterrupt, 5: asyncio.CancelledError}.get(len(runs), OSError)(
-                "secret"
-            )
+            kinds = {3: SystemExit, 4: KeyboardInterrupt, 5: asyncio.CancelledError, 6: gevent.GreenletExit}
+            raise kinds.get(len(runs), OSError)("secret")
 
     Task("bad", work, app.shard.problems).run()
     assert len(runs) == 9 and waits == [1, 2, 4, 8, 16, 32, 60, 60]
@@ -504,8 +515,6 @@ def test_a_task_that_ran_well_for_long_is_begun_anew_soon(
 
 
 def test_a_task_is_ended_by_the_shard_and_not_begun_anew(app: ShardApp) -> None:
-    import gevent
-
     runs: list[int] = []
 
     def work() -> None:
@@ -519,16 +528,33 @@ def test_a_task_is_ended_by_the_shard_and_not_begun_anew(app: ShardApp) -> None:
     assert greenlet.ready() and runs == [1] and app.shard.problems.counts == {}
 
 
-@pytest.mark.parametrize("error", ["OSError('secret')", "SystemExit(3)", "KeyboardInterrupt()"])
+@pytest.mark.parametrize(
+    "error", ["OSError('secret')", "SystemExit(3)", "KeyboardInterrupt()", "gevent.GreenletExit()"]
+)
 def test_a_greenlet_of_a_plugin_that_raises_is_told_and_ends_nothing_else(
     run: MakeApp, caplog: pytest.LogCaptureFixture, error: str
 ) -> None:
-    spawning = "shard.spawn(work)\n    return Answer()\n\ndef work():\n    raise " + error
+    spawning = "shard.spawn(work)\n    return Answer()\n\ndef work():\n    import gevent\n    raise " + error
     app = run(guest=GUEST.replace("return Answer()", spawning))
     assert ask(app, "/api/v1/guest").status_code == 200
     wait(lambda: app.shard.problems.counts == {("guest", "task"): 1})
-    assert told(app) == [("guest", "task", f"work failed: {error.partition('(')[0]}")]
+    assert told(app) == [("guest", "task", f"work failed: {error.partition('(')[0].removeprefix('gevent.')}")]
     assert "plugin guest: task work failed" in caplog.text
+
+
+@pytest.mark.parametrize("end", [gevent.Greenlet.kill, gevent.kill, lambda one: gevent.killall([one])])
+def test_a_greenlet_of_a_plugin_that_is_told_to_end_is_no_problem(
+    run: MakeApp, end: Callable[[gevent.Greenlet], None]
+) -> None:
+    spawning = "shard.begun = shard.spawn(work)\n    return Answer()\n\ndef work():\n"
+    waits = "    import gevent\n    gevent.sleep(60)"
+    app = run(guest=GUEST.replace("return Answer()", spawning + waits))
+    ask(app, "/api/v1/guest")
+    gevent.sleep(0)
+    begun: gevent.Greenlet = app.shard.begun  # type: ignore[attr-defined]
+    end(begun)
+    begun.join(5)
+    assert begun.ready() and app.shard.problems.counts == {}
 
 
 def test_a_problem_is_told_for_an_hour_and_counted_for_ever(
@@ -580,8 +606,6 @@ def _rename(app: ShardApp) -> Any:
 
 def wait(condition: Callable[[], Any]) -> None:
     """Let others run until it is so."""
-    import gevent
-
     with gevent.Timeout(5):
         while not condition():
             gevent.sleep(0.001)

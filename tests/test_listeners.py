@@ -11,7 +11,10 @@ from shardapi.events import OperationChanged
 from shardapi.listeners import Listeners
 
 
-@pytest.mark.parametrize("error", [ValueError("secret"), SystemExit(3), gevent.Timeout(1, "secret")])
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("secret"), SystemExit(3), gevent.Timeout(1, "secret"), gevent.GreenletExit("secret")],
+)
 def test_a_plugins_listener_that_raises_takes_neither_the_writer_nor_the_stream_down(
     app: ShardApp, caplog: pytest.LogCaptureFixture, error: BaseException
 ) -> None:

@@ -249,12 +249,13 @@ def test_hup_under_load_fails_no_request(
     assert len(done) > 10
 
 
-def test_a_vital_greenlet_that_dies_ends_its_worker(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("how", "said"), [("", "RuntimeError: died"), ("?exit", "GreenletExit")])
+def test_a_vital_greenlet_that_dies_ends_its_worker(tmp_path: Path, how: str, said: str) -> None:
     with Served("worker_app:app", tmp_path / "log") as served:
-        served.answer(b"GET /death HTTP/1.0\r\n\r\n")
+        served.answer(f"GET /death{how} HTTP/1.0\r\n\r\n".encode())
         eventually(lambda: served.said().count("Booting worker") == 2)
         eventually(lambda: b"Worker" in served.answer(b"GET /hooks HTTP/1.0\r\n\r\n"))
-    assert "RuntimeError: died" in served.said()
+    assert said in served.said() and served.said().count("died, so this worker ends") == 1
 
 
 def test_a_taken_socket_outlives_its_request_quietly(tmp_path: Path) -> None:

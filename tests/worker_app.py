@@ -167,9 +167,10 @@ def death(environ: Environ, start: Start) -> Iterable[bytes]:
     """A greenlet that the worker cannot do without dies."""
 
     def dying() -> None:
-        raise RuntimeError("died")
+        raise RuntimeError("died") if environ["QUERY_STRING"] == "" else gevent.GreenletExit
 
     vital(gevent.spawn(dying))
+    vital(gevent.spawn(gevent.sleep))  # comes to its own end
     return whole(b"", start)
 
 

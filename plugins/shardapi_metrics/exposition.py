@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import gevent
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_flask_exporter import PrometheusMetrics
@@ -54,8 +53,6 @@ class Contained:
         """What the collector has, if it has it."""
         try:
             found = [_checked(metric) for metric in self._collector.collect()]
-        except gevent.GreenletExit:
-            raise
         except BaseException as error:
             self.failed(error)
             return
