@@ -5,9 +5,7 @@
 
 import gc
 import logging
-import os
 import resource
-import shlex
 import socket
 import sys
 from pathlib import Path
@@ -18,7 +16,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.errors import AppImportError
 
 from shardapi import config as settings
-from shardapi import logs
+from shardapi import logs, remains
 from shardapi.master import Master
 from shardapi.systemd import Notifier
 
@@ -148,6 +146,8 @@ def application() -> "ShardApp":
     try:
         config = settings.load()
         logs.begin(config.server.log_format)
+        if names := remains.lost(config.folder):  # now, since a first start makes a secret too
+            logging.getLogger("shardapi").warning(remains.begun_anew(config.folder, names))
         return create_app(config)
     except foreseen() as error:
         raise AppImportError(f"Error: {error}") from error
@@ -186,11 +186,7 @@ def _say(text: str) -> None:
 
 def first_key_command(folder: Path) -> str:
     """The command that makes a key for this very shard, ready to be pasted."""
-    program = Path(sys.executable).with_name("shardapi")
-    words = [str(program) if program.exists() else "shardapi", "keys", "create", "owner", "--all-scopes"]
-    file = os.environ.get("SHARDAPI_CONFIG")
-    words += ["--config", file] if file else []
-    return shlex.join([*words, "--data-dir", str(folder)])
+    return remains.own_command("keys", "create", "owner", "--all-scopes", folder=folder)
 
 
 def worker_exit(server: Any, worker: Any) -> None:

@@ -25,6 +25,7 @@ from shardapi.outbox.vault import Secret, Vault
 from shardapi.process import Process
 from shardapi.snapshot import BackupError
 from shardapi.store import many
+from shardapi.testing import Server
 
 MakeApp = Callable[..., ShardApp]
 
@@ -490,6 +491,25 @@ def test_files_of_plugins_come_back_and_settings_are_left_alone(
     assert (data / "nets" / "file").read_text() == "then"
     assert (Path(done["replaced"]) / "nets" / "file").read_text() == "now"
     assert not (data / "settings.toml").exists()
+
+
+def test_a_start_without_the_data_of_a_shard_that_was_there_is_told_in_one_line(
+    start_shard: Callable[..., Server], tmp_path: Path
+) -> None:
+    server = start_shard(tmp_path / "data")
+    assert not any("new shard is begun" in line for line in server.log)  # the first start has made the secret
+    server.stop()
+    for path in server.data_dir.glob("shard.sqlite3*"):
+        path.unlink()
+    (server.data_dir / "shard.sqlite3").touch(0o600)  # as a kill in a first start leaves it too
+    server.log.clear()
+    server.start()
+    (line,) = [line for line in server.log if "new shard is begun" in line]
+    assert "WARNING" in line and "has signing.secret and no data" in line
+    assert f"restore --force --data-dir {server.data_dir} FILE" in line
+    server.log.clear()
+    server.restart()
+    assert not any("new shard is begun" in line for line in server.log)
 
 
 def test_checking_a_backup_changes_nothing(made: Path, tmp_path: Path) -> None:

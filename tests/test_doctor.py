@@ -360,6 +360,46 @@ def test_a_broken_page_is_told(folder: Path, page: int) -> None:
     assert one["level"] == "error" and "restore" in one["do"]
 
 
+@pytest.mark.parametrize("how", ["emptied", "without tables", "gone"])
+def test_a_store_that_is_lost_is_told_with_the_way_back(folder: Path, how: str) -> None:
+    kept = backup_of(folder)
+    for path in folder.glob("shard.sqlite3*"):
+        path.unlink()
+    if how == "emptied":
+        (folder / "shard.sqlite3").touch(0o600)
+        (folder / "shard.sqlite3-wal").write_bytes(b"what SQLite would remove")
+    elif how == "without tables":
+        with closing(sqlite3.connect(folder / "shard.sqlite3")) as db:
+            db.execute("PRAGMA journal_mode = wal")
+        (folder / "shard.sqlite3").chmod(0o600)
+    before = everything_in(folder)
+    one = both(folder, "store")
+    assert one["level"] == "error" and "signing.secret is left of one" in one["what"]
+    assert f"restore --force --data-dir {folder} {kept}" in one["do"]
+    assert f"remove {folder / 'signing.secret'}" in one["do"]
+    assert everything_in(folder) == before
+
+
+def test_what_a_restore_kept_aside_is_not_taken_for_a_new_shard(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+    assert both(folder, "store")["level"] == "info"
+    (folder / "replaced-20260101-000000").mkdir()
+    one = both(folder, "store")
+    assert (
+        one["level"] == "error" and "FILE" in one["do"] and str(folder.with_name("data-backups")) in one["do"]
+    )
+
+
+def test_the_newest_backup_is_not_named_where_several_shards_have_theirs(folder: Path) -> None:
+    kept = backup_of(folder)
+    kept.with_name("shard-2-20260101-000000.zip").touch()
+    (folder / "shard.sqlite3").write_bytes(b"")
+    assert str(kept) not in both(folder, "store")["do"]
+    guild = kept.name.split("-")[1]
+    assert str(kept) in both(folder, "store", SHARDAPI_GUILD__ID=guild)["do"]
+
+
 def test_an_index_that_lacks_a_row_is_found_by_a_full_check(folder: Path) -> None:
     db = sqlite3.connect(folder / "shard.sqlite3")
     db.execute("CREATE TABLE thing (a INTEGER, b INTEGER)")

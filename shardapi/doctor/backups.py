@@ -1,13 +1,16 @@
 """Whether there is a backup to go back to."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from .. import clock
 from ..process import systemctl
+from ..remains import to_restore
+from ..units import STATE
 from .case import Case
 from .finding import Finding, Unable, error, info, ok, warn
-from .machine import backup_of, unit_of
+from .machine import backup_of, booted, unit_of
 
 OLD_HOURS = 48
 CREATED = "SELECT created_at FROM guild WHERE id = ?"
@@ -51,6 +54,37 @@ def _found(case: Case) -> tuple[Path, list[Path]]:
             if folder not in others:
                 raise Unable(f"cannot read {folder}: {problem.strerror}") from None
     return first, []
+
+
+def way_back(case: Case) -> str:
+    """What to do to have the newest backup in the place of what is there, which is kept aside then. Raises Unable."""
+    newest = _newest(case)
+    which = "the newest backup" if newest else f"the newest backup (look in {case.backups[0]} and elsewhere)"
+    stop = case.process.to_stop if case.process else _usual_stop(case)
+    if stop or case.served:
+        which = f"stop the shard{f' ({stop})' if stop else ''}, then restore {which}"
+    else:
+        which = f"restore {which}"
+    return f"{which[0].upper()}{which[1:]}: {to_restore(case.folder, case.file, str(newest or 'FILE'))}"
+
+
+def _usual_stop(case: Case) -> str:
+    """How to stop our unit and its socket, which would start it, where they may be."""
+    unit = unit_of(case).removesuffix(".service")
+    return f"systemctl stop {unit}.socket {unit}.service" if booted() and case.folder.parent == STATE else ""
+
+
+def _newest(case: Case) -> Path | None:
+    """The newest one of a shard whose guild is not known any more; None where several shards have theirs."""
+    from ..retention import DATED, dated
+
+    own = re.escape(case.settings.guild.id) or ".*"
+    for folder in case.backups:
+        matches = (re.fullmatch(f"(shard-{own}-){DATED}", path.name) for path in folder.glob("*.zip"))
+        prefixes = {match[1] for match in matches if match}
+        if prefixes:
+            return dated(folder, prefixes.pop())[-1] if len(prefixes) == 1 else None
+    return None
 
 
 def _hours(at: int) -> float:

@@ -14,12 +14,12 @@ import peewee
 from ..config import Config
 from ..folder import LOCK, STORE
 from ..process import Process
+from ..remains import SECRET
 from ..tokens import Tokens
 from ..units import STATE
 from .finding import Nothing, Unable
 
 library: Any = peewee.sqlite3  # type: ignore[attr-defined]  # the one that the store uses
-SECRET = "signing.secret"
 
 
 class Case:
@@ -63,7 +63,9 @@ class Case:
     def need_store(self) -> None:
         """Raises Unable where the store cannot be read, Nothing where there is none."""
         self.need_folder()
-        if not self.path.exists():
+        if (
+            not self.path.exists() or not self.path.stat().st_size
+        ):  # with one that is open SQLite removes its log
             raise Nothing("there is no store yet")
 
     @cached_property

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..folder import RESTORING
+from ..remains import SECRET
 from ..units import STATE, SYSTEM_SETTINGS
-from .case import SECRET, Case
+from .case import Case
 from .finding import Finding, error, info, ok, warn
 
 INSTALLED = STATE / "shardapi"

@@ -16,7 +16,7 @@ MANY = 3
 
 def look(case: Case) -> Iterator[Finding]:
     """Whether the unit is there, begins with the machine, and stays up; and whether the backups' timer does."""
-    if not BOOTED.is_dir():
+    if not booted():
         what = "this machine was not booted with systemd"
         yield info("systemd", what, "See to it that the shard is started, and started anew when it ends.")
         return
@@ -34,6 +34,11 @@ def look(case: Case) -> Iterator[Finding]:
             return
     what = f"there is no {name}: nothing starts the shard with the machine"
     yield info("systemd", what, "shardapi install-systemd")
+
+
+def booted() -> bool:
+    """Whether systemd runs this machine."""
+    return BOOTED.is_dir()
 
 
 def unit_of(case: Case) -> str:

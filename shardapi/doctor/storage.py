@@ -5,31 +5,57 @@ from typing import Any
 
 from ..config import ConfigError
 from ..installed import chosen
+from ..remains import SECRET, left_behind
 from ..upgrades import BEFORE, CORE, HISTORY, known_steps
+from .backups import way_back
 from .case import Case, library
 from .finding import Finding, Unable, error, info, ok
 
 MOST_SHOWN = 5
-RESTORE = "Stop the shard, keep a copy of the data folder, and restore the last backup."
 
 
 def look(case: Case) -> Iterator[Finding]:
     """Its pages and indexes by SQLite's own check; with `full` every row against every index, and references."""
     case.need_folder()
-    if not case.path.exists():
+    left = left_behind(case.folder)
+    if not case.path.exists() and not left:
         what = f"there is no store in {case.folder} yet; the first start makes it"
         yield info("store", what, "Start the shard, or restore a backup.")
+        return
+    if not case.path.exists() or not case.path.stat().st_size:
+        yield _lost(case, left)
         return
     damage = _damage(case)
     if damage:
         more = f" (and {len(damage) - MOST_SHOWN} more)" if len(damage) > MOST_SHOWN else ""
         yield error(
-            "store.integrity", f"{case.path} is damaged: {'; '.join(damage[:MOST_SHOWN])}{more}", RESTORE
+            "store.integrity",
+            f"{case.path} is damaged: {'; '.join(damage[:MOST_SHOWN])}{more}",
+            way_back(case),
         )
+        return
+    if not case.rows(f'SELECT 1 FROM "{HISTORY}{CORE}" LIMIT 1'):
+        yield _lost(case, left)
         return
     how = "every row and index" if case.full else "quick check; --full looks at every index too"
     yield ok("store.integrity", f"{case.path} is whole ({how})")
     yield from _migrations(case)
+
+
+def _lost(case: Case, left: list[str]) -> Finding:
+    """A store without anything in it, or what is left where there is none."""
+    there = case.path.exists()
+    what = f"{case.path} is {'empty' if there else 'gone'}: the next start begins a new shard"
+    more = f", though {', '.join(left)} {'is' if len(left) == 1 else 'are'} left of one" if left else ""
+    if SECRET in left:
+        new = f" If a new shard is meant, remove {case.folder / SECRET}{' and the store' if there else ''}."
+    else:
+        new = (
+            " If a new shard is meant, start it."
+            if there
+            else " If a new shard is meant, take another folder."
+        )
+    return error("store", what + more, way_back(case) + new)
 
 
 def _damage(case: Case) -> list[str]:
