@@ -3,7 +3,7 @@
 import importlib.util
 import re
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import Distribution, EntryPoint, entry_points
@@ -41,9 +41,17 @@ def blaming(plugin: str, what: str) -> Iterator[None]:
     except (PluginError, ApiError, KeyboardInterrupt):
         raise  # an ApiError is the store's: it cannot be written now, which is no plugin's fault
     except BaseException as error:
-        raise PluginError(plugin, what, repr(error)) from error
+        raise PluginError(plugin, what, quoted(error)) from error
     finally:
         UNDER_WAY.pop()
+
+
+def quoted(value: object, how: Callable[[object], str] = repr) -> str:
+    """What a value of a plugin's says of itself; its type alone where that raises."""
+    try:
+        return how(value)
+    except BaseException:
+        return type(value).__name__
 
 
 class Plugin(NamedTuple):
@@ -103,7 +111,7 @@ class Candidate(NamedTuple):
             if self.entry is not None:
                 found = self.entry.load()
                 if not isinstance(found, ModuleType):
-                    raise PluginError(self.name, "its entry point names no module", repr(found))
+                    raise PluginError(self.name, "its entry point names no module", quoted(found))
                 return Plugin(self.name, found, self.distribution, self.version, self.bundled)
             assert self.file is not None
             module = _module(f"shardapi_file_{self.name}", self.file)

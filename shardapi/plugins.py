@@ -18,7 +18,7 @@ from .errors import ErrorCode
 from .eventlog import EVENT_NAME
 from .events import EventType
 from .guards import Asked, Guard
-from .installed import Plugin, PluginError, blaming, chosen
+from .installed import Plugin, PluginError, blaming, chosen, quoted
 from .problems import named, owner
 from .routes import Page, Pages, Route, Routes
 from .store import Model, StoreTooNew, rows
@@ -143,10 +143,10 @@ class Plugins:
                 items = one.function(*(arguments[name] for name in one.argnames))
             wanted = "functions" if kind is object else kind.__name__
             if not isinstance(items, list | tuple):
-                raise PluginError(plugin.name, f"{hook} returned no list of {wanted}", repr(items))
+                raise PluginError(plugin.name, f"{hook} returned no list of {wanted}", quoted(items))
             for item in items:
                 if not (callable(item) if kind is object else isinstance(item, kind)):
-                    raise PluginError(plugin.name, f"{hook} returned what is none of {wanted}", repr(item))
+                    raise PluginError(plugin.name, f"{hook} returned what is none of {wanted}", quoted(item))
                 yield plugin, item
 
     def attach(self, app: "ShardApp") -> None:
@@ -157,7 +157,7 @@ class Plugins:
             self._look_for_tables(app, plugin)
         for plugin, type_ in self.each("shardapi_events", EventType):
             if not (isinstance(type_.name, str) and EVENT_NAME.fullmatch(type_.name)):
-                raise PluginError(plugin.name, "an event type is named like word.word", repr(type_.name))
+                raise PluginError(plugin.name, "an event type is named like word.word", quoted(type_.name))
             if type_.name in shard.events.types:
                 raise PluginError(plugin.name, f"the event type {type_.name} is taken")
             shard.events.types[type_.name] = type_
@@ -167,7 +167,7 @@ class Plugins:
         for plugin, guard in self.each("shardapi_guards", Guard, app=app):
             for code in guard.errors:
                 if not isinstance(code, ErrorCode):
-                    raise PluginError(plugin.name, "a guard refuses with what is no ErrorCode", repr(code))
+                    raise PluginError(plugin.name, "a guard refuses with what is no ErrorCode", quoted(code))
             shard.central.guards.append(Asked(plugin.name, guard, shard.problems))
             self.opened[plugin.name].guards.append(named(guard.check))
             self.guard_errors += guard.errors
@@ -248,7 +248,7 @@ class Plugins:
         if known and own not in ("", known):
             raise PluginError(plugin, f'the scope {scope} is taken: it stands for "{known}"')
         if not SCOPE_NAME.fullmatch(scope):
-            raise PluginError(plugin, "a scope is named like word:word", repr(scope))
+            raise PluginError(plugin, "a scope is named like word:word", quoted(scope))
         if scope not in SCOPES and scope not in opened:
             opened.append(scope)
         self.scopes[scope] = known or own

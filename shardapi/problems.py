@@ -7,7 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from . import clock
-from .installed import MOST_SAID, PluginError
+from .installed import MOST_SAID, PluginError, quoted
 
 log = logging.getLogger("shardapi.plugins")
 
@@ -94,7 +94,7 @@ class Problems:
 
 def summary(error: BaseException) -> str:
     """An error in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:MOST_SAID].rstrip(": ")
+    return " ".join(f"{type(error).__name__}: {quoted(error, str)}".split())[:MOST_SAID].rstrip(": ")
 
 
 def named(function: object) -> str:

@@ -16,6 +16,7 @@ from strangers import GUEST, install
 import shardapi.tasks
 from shardapi import ShardApp, create_app
 from shardapi.config import Config, ConfigError, PluginSettings
+from shardapi.guards import Asked, Guard
 from shardapi.installed import PluginError
 from shardapi.problems import QUIET_MS, SAY_AGAIN_SECONDS
 from shardapi.store import rows
@@ -79,6 +80,14 @@ def ask(app: ShardApp, path: str) -> Any:
 BREAKS = {
     "at import": ("raise RuntimeError('no\\nluck')", "cannot be loaded: RuntimeError('no\\nluck')"),
     "ends the process": ("raise SystemExit(3)", "cannot be loaded: SystemExit(3)"),
+    "at import, with an error that cannot say": (
+        "class Mute(Exception):\n    def __repr__(self):\n        raise self\nraise Mute()", "cannot be loaded: Mute"
+    ),
+    "what cannot say what it is from a hook": (
+        GUEST.replace("return [routes]", "return [Mute()]")
+        + "class Mute(Exception):\n    def __repr__(self):\n        1/0\n",
+        "what is none of Routes: Mute",
+    ),
     "a syntax error": ("def", "cannot be loaded: SyntaxError"),
     "in a hook": (GUEST.replace("return [routes]", "raise OSError('gone')"), "shardapi_blueprints failed: OSError"),
     "a timeout in a hook": (
@@ -425,6 +434,45 @@ def test_a_view_that_raises_what_ends_a_request_is_a_problem_too(
     with pytest.raises(error):
         ask(app, "/api/v1/guest")
     assert told(app) == [("guest", "view", f"guest.read failed: {error.__name__}")]
+
+
+class Mute(Exception):
+    """An error that cannot even say what it is."""
+
+    def __str__(self) -> str:
+        raise self
+
+    __repr__ = __str__
+
+
+def test_an_error_that_cannot_say_what_it_is_is_told_by_its_type_wherever_it_is_raised(
+    run: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = run()
+
+    def breaks(*_: object) -> None:
+        raise Mute
+
+    app.shard.central.guards.append(Asked("guest", Guard(breaks), app.shard.problems))
+    subscriber = Subscriber("guest", breaks, app.shard.problems)
+    app.shard.events.on_commit += [breaks, subscriber.notice]
+    running = [
+        app.shard.spawn(subscriber.run),
+        app.shard.spawn(Task("guest", breaks, app.shard.problems).run),
+    ]
+    for _ in range(2):
+        app.shard.central.submit([_rename(app)])
+    wait(lambda: len(app.shard.problems.counts) == 4)
+    assert {place for _, place in app.shard.problems.counts} == {"guard", "listener", "subscriber", "task"}
+    assert not any(one.ready() for one in running)
+    assert "plugin guest: guard " in caplog.text and "breaks failed: Mute: Mute" in caplog.text
+
+
+def test_a_view_whose_error_cannot_say_what_it_is_answers_500(run: MakeApp) -> None:
+    mute = "class Mute(Exception):\n    def __str__(self):\n        raise self\n"
+    app = run(guest=mute + GUEST.replace("return Answer()", "raise Mute"))
+    assert ask(app, "/api/v1/guest").status_code == 500
+    assert told(app) == [("guest", "view", "guest.read failed: Mute")]
 
 
 PAGE = (
