@@ -201,11 +201,11 @@ def enable(id: WebhookId, write: Write) -> WebhookWritten:
 @webhooks.post(
     "/webhooks/<id>/rotate",
     scope=SCOPE,
-    errors=[errors.WEBHOOK_NOT_FOUND],
+    errors=[errors.WEBHOOK_NOT_FOUND, errors.CONFLICT],
     examples={"body": {}, "answer": {"action": "webhook.rotate", "webhook": EXAMPLE, "secret": SECRET}},
 )
 def rotate(id: WebhookId, body: RotateBody, write: Write) -> WebhookRotated:
-    """Make a new secret, shown once; for 24 hours deliveries are signed with the one before it too."""
+    """Make a new secret, shown once; for 24 hours deliveries are signed with those before it too, five at most."""
     registry = Registry.current()
     secret, made = chosen_secret(body.secret)
     if made:

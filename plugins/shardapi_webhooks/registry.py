@@ -21,7 +21,7 @@ from .signatures import mint
 
 MOST = 50
 OVERLAP_MS = 86_400_000  # how long the secret before the present one signs too
-MOST_SECRETS = 5
+MOST_SECRETS = 5  # that sign at once
 RESOLVE_SECONDS = 5.0
 EXTENSION = "webhooks"
 BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
@@ -63,7 +63,10 @@ class Registry:
         return row
 
     def rotate(self, id_: str, secret: str) -> tuple[Row, int, bool]:
-        """Let a new secret sign, and for a day those before it too; returns until when, and whether it is new."""
+        """Let a new secret sign, and for a day those before it too; returns until when, and whether it is new.
+
+        Raises webhook_not_found, and conflict where one of those before would end sooner.
+        """
         row, now = self.find(id_), clock.now()
         until = now + OVERLAP_MS
         try:
@@ -77,8 +80,13 @@ class Registry:
         ]
         is_new = not known or known[0].secret != secret
         if is_new:
-            kept = [Secret(secret), *before][:MOST_SECRETS]
-            self.table.secrets(id_, self.outbox.vault.close(kept))
+            if len(before) >= MOST_SECRETS:
+                ends = clock.iso(min(one.until for one in before))
+                raise errors.CONFLICT(
+                    f"{MOST_SECRETS} secrets sign already, which is the most.",
+                    hint=f"The oldest ends at {ends}; then a new one can be made.",
+                )
+            self.table.secrets(id_, self.outbox.vault.close([Secret(secret), *before]))
         return row, max((one.until for one in before), default=0), is_new
 
     def replay(self, id_: str, since: str) -> tuple[Row, str, int]:

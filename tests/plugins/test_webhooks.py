@@ -10,7 +10,7 @@ import pytest
 from outboxes import LOOPBACK, Desk
 from receivers import Receiver
 
-from shardapi import ShardApp
+from shardapi import ShardApp, clock
 from shardapi.config import ConfigError
 from shardapi.store import rows
 
@@ -209,6 +209,27 @@ def test_a_key_needs_the_scope(desk: Desk) -> None:
     key = desk.shard.keys.create("other", {"read:status"})[1]
     answer = desk.client.get("/api/v1/webhooks", headers={"Authorization": f"Bearer {key}"})
     assert (answer.status_code, answer.json["code"]) == (403, "missing_scope")
+
+
+def test_no_secret_ends_before_its_day_however_often_another_is_made(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)
+    id = desk.hook(URL)
+    ends = []
+    for _ in range(4):
+        now += 1000
+        last = desk.call("POST", f"/webhooks/{id}/rotate")
+        ends.append(last["previousUntil"])
+    problem = refused(desk, f"/webhooks/{id}/rotate", None)
+    assert (problem["status"], problem["code"]) == (409, "conflict")
+    assert problem["hint"] == f"The oldest ends at {ends[0]}; then a new one can be made."
+    again = desk.call("POST", f"/webhooks/{id}/rotate", {"secret": last["secret"]})
+    assert (again["changed"], again["previousUntil"]) == (False, ends[-1])
+    now = clock.ms(ends[0])
+    desk.call("POST", f"/webhooks/{id}/rotate")
+    assert refused(desk, f"/webhooks/{id}/rotate", None)["code"] == "conflict"
 
 
 def test_webhooks_of_one_guild_are_not_seen_by_another(make_app: MakeApp) -> None:
