@@ -118,7 +118,29 @@ def test_a_sound_shard_is_told_so_and_nothing_is_changed(folder: Path) -> None:
 
 def test_where_nothing_was_started_yet_nothing_is_made(tmp_path: Path) -> None:
     one = both(tmp_path / "none", "files")
-    assert (one["level"], list(tmp_path.iterdir())) == ("info", [])
+    assert (one["level"], list(tmp_path.iterdir())) == (
+        "error",
+        [],
+    )  # a folder that was named is one that there is
+
+
+@pytest.mark.parametrize(
+    ("environ", "level"),
+    [
+        ({}, "info"),
+        ({"SHARDAPI_DATA_DIR": "./shard-data"}, "error"),
+        ({"SHARDAPI_CONFIG": "c.toml"}, "error"),
+    ],
+)
+def test_a_folder_that_is_not_there_is_an_error_if_it_was_named(
+    tmp_path: Path, environ: dict[str, str], level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "c.toml").write_text('data_dir = "elsewhere"\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(doctor, "LOOKS", [look for look in doctor.LOOKS if look[0] == "files"])
+    done = CliRunner(env=environ).invoke(main, ["doctor", "--json"])
+    (one,) = json.loads(done.output)["findings"]
+    assert (one["level"], done.exit_code) == (level, 2 if level == "error" else 0)
 
 
 def test_who_is_in_the_wrong_place_is_told_where_the_shard_is(
@@ -282,7 +304,11 @@ def test_who_may_not_read_the_folder_is_told_once_what_to_do(folder: Path, close
     finally:
         os.seteuid(0)
     blind = [one for name in found for one in found[name] if one.what.startswith("not looked at: cannot")]
-    assert [one.name for one in blind] == ["files"] and "Run this as root" in blind[0].do
+    assert [(one.name, one.level) for one in blind] == [("files", "error")]
+    assert (
+        blind[0].do
+        == f"Run this as root{'' if closed == 'data' else ', or as the owner of the data folder'}."
+    )
     assert [name for name in found if found[name][0].what.startswith("looking at it failed")] == []
 
 

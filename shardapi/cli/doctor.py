@@ -44,7 +44,7 @@ def doctor(
 
     That is the settings, the store, files and disk, the clock, the running server, its public URL with the proxy and
     its certificate, webhooks, plugins, backups and systemd. It changes nothing, and works without a server too; what
-    it could not look at it says. Run it as root or as the shard's own user, with the same settings as the server.
+    it may not look at is an error. Run it as root or as the shard's own user, with the same settings as the server.
 
     Exit status: 0 without errors, 2 with an error, and with --strict 1 with a warning.
     """
@@ -55,7 +55,8 @@ def doctor(
         settings, problem = load(environ=environ), ""
     except ConfigError as error:
         settings, problem = Config(data_dir=environ.get("SHARDAPI_DATA_DIR", Config().data_dir)), str(error)
-    case = Case(settings, environ.get("SHARDAPI_CONFIG", ""), problem, full, backups)
+    named = "SHARDAPI_DATA_DIR" in environ
+    case = Case(settings, environ.get("SHARDAPI_CONFIG", ""), problem, full, backups, named)
     found = []
     for finding in examine(case):
         found.append(finding)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from . import backups, clocks, disk, files, machine, outboxes, proxy, running, settings, storage, versions
 from .case import Case as Case
 from .finding import Finding as Finding
-from .finding import Nothing, Unable, info, warn
+from .finding import Nothing, Unable, error, warn
 
 Look = Callable[[Case], Iterator[Finding]]
 
@@ -25,7 +25,7 @@ LOOKS: tuple[tuple[str, Look], ...] = (
 
 
 def examine(case: Case) -> Iterator[Finding]:
-    """Every look, one after another; what cannot be looked at is told, and hides nothing else."""
+    """Every look, one after another; what cannot be looked at is an error, and hides nothing else."""
     told = set()
     for name, look in LOOKS:
         try:
@@ -34,9 +34,7 @@ def examine(case: Case) -> Iterator[Finding]:
             continue
         except Unable as reason:
             if str(reason) not in told:
-                yield info(
-                    name, f"not looked at: {reason}", "Run this as root, or as the owner of the data folder."
-                )
+                yield error(name, f"not looked at: {reason}", f"Run this as {files.may_look(case.folder)}.")
             told.add(str(reason))
         except Exception as failed:
             what = f"looking at it failed: {type(failed).__name__}"

@@ -23,12 +23,22 @@ library: Any = peewee.sqlite3  # type: ignore[attr-defined]  # the one that the 
 
 
 class Case:
-    """One shard; `problem` says why its settings cannot be used, and then they are the defaults."""
+    """One shard; `problem` says why its settings cannot be used, and then they are the defaults.
+
+    It is `named` if somebody has said which folder is meant.
+    """
 
     def __init__(
-        self, settings: Config, file: str, problem: str = "", full: bool = False, backups: Path | None = None
+        self,
+        settings: Config,
+        file: str,
+        problem: str = "",
+        full: bool = False,
+        backups: Path | None = None,
+        named: bool = False,
     ) -> None:
         self.settings, self.file, self.problem, self.full = settings, file, problem, full
+        self.named = named or settings.data_dir != Config().data_dir
         self.folder = settings.folder
         # Where our units for systemd put them: beside shardapi and shardapi-NAME, and there for data elsewhere too.
         name = re.sub(r"^shardapi(?=-|$)|$", lambda end: f"{end[0]}-backups", self.folder.name, count=1)

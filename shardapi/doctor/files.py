@@ -20,12 +20,11 @@ OTHERS, GROUP = 0o007, 0o070
 def look(case: Case) -> Iterator[Finding]:
     """The folder is its owner's alone, and so is everything in it."""
     if not case.has_folder:
-        what = f"there is no data folder {case.folder} yet"
-        yield info(
-            "files",
-            what,
-            f"The first start makes it. Another: {USUAL if INSTALLED.exists() else '--data-dir DIR'}",
-        )
+        do = f"The first start makes it. Another: {USUAL if INSTALLED.exists() else '--data-dir DIR'}"
+        if case.named:
+            yield error("files", f"there is no data folder {case.folder}: is it the one that was meant?", do)
+        else:
+            yield info("files", f"there is no data folder {case.folder} yet", do)
     case.need_folder()
     whole = not (case.folder / RESTORING).exists()
     if not whole:
@@ -91,6 +90,15 @@ def _writable(folder: Path) -> Iterator[Finding]:
     if locked:
         what = f"{', '.join(locked[:5])} in {folder} cannot be written by its owner"
         yield error("files.writable", what, f"chmod -R u+w {folder}")
+
+
+def may_look(folder: Path) -> str:
+    """Who may look into the data folder, for a person."""
+    try:
+        owner = folder.stat().st_uid
+    except OSError:  # it lies in one that is closed too
+        return "root, or as the owner of the data folder"
+    return f"root, or as {_name(owner)}" if owner else "root"
 
 
 def _name(uid: int) -> str:
