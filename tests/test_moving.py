@@ -139,6 +139,14 @@ def test_what_was_imported_is_exported_just_so(
     assert exported(tmp_path / "new", *words) == before
 
 
+def test_one_of_something_is_told_as_one(app: ShardApp, tmp_path: Path) -> None:
+    app.shard.keys.create("bot", ["read:status"])
+    file = tmp_path / "x.jsonl"
+    told = run("export", file, "--data-dir", app.shard.store.folder).stdout
+    assert f"{file}: 1 guild, " in told and " rows." in told
+    assert "with 1 key, " in run("import", "--check", file, "--data-dir", tmp_path / "new").stdout
+
+
 def test_a_moved_shard_is_the_same_to_its_bots(
     busy: ShardApp, client: FlaskClient, key: str, lines: bytes, tmp_path: Path, make_app: MakeApp
 ) -> None:

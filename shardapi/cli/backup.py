@@ -78,9 +78,9 @@ def restore(settings: Config, source: Path, check: bool, force: bool, as_json: b
     readers from before get a gap instead of wrong events. Who was connected then is told as gone at the next start,
     and webhooks deliver again what they had not had when the backup was made.
 
-    Whatever was revoked since is good again. Keys and operators of whom the replaced store knows that are named;
-    revoke them anew before you start the shard. Settings stay as they are: those of then can be read with
-    `unzip -p FILE settings.toml`.
+    Whatever was revoked, rotated or changed since is as it was then, the panel's password and the public token too.
+    Keys and operators of whom the replaced store knows that are named; revoke them anew before you start the shard.
+    Settings stay as they are: those of then can be read with `unzip -p FILE settings.toml`.
     """
     from .. import restore
 
@@ -111,7 +111,12 @@ def _tell_whole(file: Path, manifest: "Manifest", as_json: bool) -> None:
 
 def _warnings(done: "Restored") -> list[str]:
     """What an owner has to look at after a restore."""
+    unknown = "" if done.compared else "; which, is not known here: see shardapi keys list"
     lines = [
+        f"all that was revoked, rotated or changed after {done.manifest.made_at} is as it was then: keys, operators'"
+        f" tokens, the public token, the panel's password{unknown}"
+    ]
+    lines += [
         f"the key {one.id} ({word(one.name)}) was revoked since, and is good again: shardapi keys revoke {one.id}"
         for one in done.keys
     ]
@@ -120,10 +125,6 @@ def _warnings(done: "Restored") -> list[str]:
         f" shardapi operators revoke {one.id or 'all'}"
         for one in done.operators
     ]
-    if not done.compared:
-        lines.append(
-            f"keys and tokens that were revoked after {done.manifest.made_at} are good again; see: shardapi keys list"
-        )
     if done.secret_differs:
         lines.append(
             "signing_secret in the settings is not the backup's: operators' tokens, public links and the secrets of"
@@ -173,7 +174,7 @@ def _facts(manifest: "Manifest") -> dict[str, Any]:
 
 def _holds(manifest: "Manifest") -> str:
     guilds = ", ".join(word(one.name) for one in manifest.store.guilds)
-    return f"{guilds} with {manifest.store.keys} keys and {size(manifest.files[0].bytes)} of store"
+    return f"{guilds} with {count(manifest.store.keys, 'key')} and {size(manifest.files[0].bytes)} of store"
 
 
 def word(text: str) -> str:
@@ -181,6 +182,11 @@ def word(text: str) -> str:
     return text if text.isprintable() else json.dumps(text)
 
 
-def size(count: int) -> str:
+def size(octets: int) -> str:
     """Bytes as people say them."""
-    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"
+    return f"{octets / 1e6:.1f} MB" if octets >= 100_000 else f"{octets / 1e3:.1f} kB"
+
+
+def count(number: int, what: str) -> str:
+    """So many of something."""
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from ..config import Config
-from .backup import gently, word
+from .backup import count, gently, word
 from .options import as_json, foreseen, one_line, say, with_config
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def export_shard(settings: Config, target: str, events: bool, as_json: bool) -> 
     if as_json:
         say({"file": target, "guilds": told.guilds, "rows": told.rows, "lines": told.lines, "events": events})
     else:
-        click.echo(f"{target}: {told.guilds} guilds, {told.rows} rows. It is a secret.")
+        click.echo(f"{target}: {count(told.guilds, 'guild')}, {count(told.rows, 'row')}. It is a secret.")
 
 
 def _to_output(settings: Config, events: bool) -> None:
@@ -115,7 +115,7 @@ def import_shard(settings: Config, source: str, check: bool, force: bool, as_jso
         return
     guilds = ", ".join(word(one.name) for one in moved.facts.guilds)
     does = "can be imported" if check else f"is imported into {settings.folder}"
-    click.echo(f"{source} {does}: {guilds} with {moved.facts.keys} keys, {moved.rows} rows")
+    click.echo(f"{source} {does}: {guilds} with {count(moved.facts.keys, 'key')}, {count(moved.rows, 'row')}")
     if moved.aside is not None:
         click.echo(f"What was there is kept in {moved.aside}")
     if moved.secret_differs:
