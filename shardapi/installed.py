@@ -76,12 +76,16 @@ class Plugin(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A plugin that could be loaded: an entry point, or a file; `rival` is another distribution with its name."""
+    """A plugin that could be loaded: an entry point, or a file; `rival` is another of its name.
+
+    One that is installed from elsewhere is no rival until the settings name it: then nobody knows which is meant.
+    """
 
     name: str
     entry: EntryPoint | None
     file: Path | None
-    rival: str = ""
+    rival: "Candidate | None" = None
+    named: bool = False
 
     @property
     def distribution(self) -> str:
@@ -98,15 +102,20 @@ class Candidate(NamedTuple):
         """Whether it came with shardapi."""
         return self.entry is not None and self.distribution == DISTRIBUTION
 
+    @property
+    def usual(self) -> bool:
+        """Whether it runs without being named."""
+        return self.bundled or self.file is not None
+
     def load(self) -> Plugin:
         """Import it. Raises PluginError."""
         if not NAME.fullmatch(self.name):
             raise PluginError(self.name, "a plugin is named with a-z, 0-9 and _, a letter first")
         if self.name in RESERVED:
             raise PluginError(self.name, "a plugin cannot have this name")
-        if self.rival:
-            both = f"{self.distribution} and {self.rival}"
-            raise PluginError(self.name, "two distributions have a plugin of this name", both)
+        if self.rival is not None and (self.named or self.rival.usual):
+            both = f"{self.distribution} and {self.rival.distribution}"
+            raise PluginError(self.name, "there are two plugins of this name", both)
         with blaming(self.name, "cannot be loaded"):
             if self.entry is not None:
                 found = self.entry.load()
@@ -147,27 +156,29 @@ def _module(name: str, file: Path) -> ModuleType:
 def candidates(config: Config) -> dict[str, Candidate]:
     """Every plugin that is installed or lies in [plugins] dir, by name."""
     found: dict[str, Candidate] = {}
-    for entry in entry_points(group=GROUP):
-        one, known = Candidate(entry.name, entry, None), found.get(entry.name)
+
+    def add(one: Candidate) -> None:
+        known = found.get(one.name)
         if known is not None:
-            one, known = (one, known) if one.bundled else (known, one)
-            one = one._replace(rival=known.distribution)
-        found[entry.name] = one
+            other, one = sorted((one, known), key=lambda each: (each.bundled, each.usual))
+            one = one._replace(rival=other)
+        found[one.name] = one
+
+    for entry in entry_points(group=GROUP):
+        add(Candidate(entry.name, entry, None))
     if config.plugins.dir:
         folder = Path(config.plugins.dir).expanduser()
         if not folder.is_dir():
             raise ConfigError(f"plugins.dir: {folder} is not a folder")
         for file in sorted(folder.glob("*.py")):
-            if file.stem in found:
-                raise ConfigError(f"plugins.dir: {file.name} has the name of an installed plugin")
-            found[file.stem] = Candidate(file.stem, None, file)
+            add(Candidate(file.stem, None, file))
     return found
 
 
 def chosen(config: Config, without: Collection[str] = ()) -> list[Candidate]:
     """The plugins that the settings enable, in order. Raises PluginError or ConfigError for an unknown name."""
     found = candidates(config)
-    usual = sorted(name for name, one in found.items() if one.bundled or one.file)
+    usual = sorted(name for name, one in found.items() if one.usual)
     names: list[str] = []
     for name in (USUAL,) if config.plugins.enabled is None else config.plugins.enabled:
         names += usual if name == USUAL else [name]
@@ -181,4 +192,5 @@ def chosen(config: Config, without: Collection[str] = ()) -> list[Candidate]:
     for name in config.plugins.tables:
         if name not in found and name not in without:
             raise ConfigError(f"plugins.{name}: there is no plugin {name}; installed: {installed}")
-    return [found[name] for name in dict.fromkeys(names)]
+    named = config.plugins.enabled or ()
+    return [found[name]._replace(named=name in named) for name in dict.fromkeys(names)]

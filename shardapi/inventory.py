@@ -17,7 +17,7 @@ def inventory(shard: "Shard", kept: Mapping[str, Sequence[str]] | None = None) -
     """What is told of every plugin, by name; `kept` are tables by plugin, of the store unless they are given."""
     if kept is None:
         kept = shard.store.kept()
-    wrong = {where.plugin: where.what for where, _ in shard.problems.now() if where.place == "start"}
+    wrong = _wrong(shard)
     found = candidates(shard.config)
     return [
         _facts(name, found.get(name), shard, wrong.get(name, ""), kept.get(name, ()))
@@ -36,7 +36,13 @@ def running(shard: "Shard", name: str) -> dict[str, Any]:
         "version": plugin.version,
         **_opened(name, shard.plugins.opened[name]),
         "kept": [],
+        **({"problem": problem} if (problem := _wrong(shard).get(name)) else {}),
     }
+
+
+def _wrong(shard: "Shard") -> dict[str, str]:
+    """What was wrong with plugins at the start."""
+    return {where.plugin: where.what for where, _ in shard.problems.now() if where.place == "start"}
 
 
 def _facts(

@@ -75,6 +75,7 @@ class Plugins:
         self.commands: dict[str, str] = {}
         self.opened: dict[str, Opened] = {CORE: Opened()}
         self.guard_errors: tuple[ErrorCode, ...] = ()
+        self.passed_over: list[PluginError] = []
         self._taken: dict[tuple[str, str], Route] = {}
         self._files: dict[str, str] = {}
         for candidate in chosen(config, without):
@@ -84,6 +85,9 @@ class Plugins:
                     raise PluginError(plugin.name, f"its module is that of {other.name}")
             self.loaded.append(plugin)
             self.opened[candidate.name] = Opened()
+            if candidate.rival is not None:
+                what = f"{candidate.rival.distribution} has a plugin of this name too, which does not run"
+                self.passed_over.append(PluginError(plugin.name, what))
         for plugin in self.loaded:
             self._take_settings(plugin, config.plugins.tables.get(plugin.name, {}))
         for plugin in reversed(self.loaded):  # pluggy calls the last registered first
@@ -152,6 +156,8 @@ class Plugins:
     def attach(self, app: "ShardApp") -> None:
         """Let every plugin take part: tables, event types, routes, guards. Raises PluginError."""
         shard = app.shard
+        for error in self.passed_over:
+            shard.problems.pass_over(error)
         for plugin in self.loaded:
             self._migrate(app, plugin)
             self._look_for_tables(app, plugin)

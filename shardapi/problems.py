@@ -48,6 +48,7 @@ class Problems:
     def __init__(self) -> None:
         self.counts: dict[tuple[str, str], int] = {}
         self.left_out: list[PluginError] = []
+        self.passed_over: list[PluginError] = []
         self._known: dict[Where, Problem] = {}
 
     def failed(self, plugin: str, place: str, name: str, error: BaseException) -> None:
@@ -80,8 +81,15 @@ class Problems:
         self.counts[error.plugin, "start"] = 1
         self._known[Where(error.plugin, "start", error.what)] = Problem(clock.now(), 1)
 
+    def pass_over(self, error: PluginError) -> None:
+        """Keep in mind that a plugin runs, and another of its name does not."""
+        self.passed_over.append(error)
+        self._known[Where(error.plugin, "start", error.what)] = Problem(clock.now(), 1)
+
     def begin(self) -> None:
         """Tell what was left out, as the shard begins to serve."""
+        for error in self.passed_over:
+            log.warning("%s", error)
         for error in self.left_out:
             log.error("%s; the shard runs without it", error)
 

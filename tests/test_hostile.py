@@ -260,10 +260,56 @@ def test_a_distribution_takes_no_name_of_another(
     run: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(install(tmp_path / "thief", "status", GUEST))
-    complaint = "two distributions have a plugin of this name: shardapi and stranger-status"
+    complaint = "there are two plugins of this name: shardapi and stranger-status"
     with pytest.raises(PluginError, match=f"plugin status: {complaint}"):
         run("stop")
-    assert told(run()) == [("status", "start", "two distributions have a plugin of this name")]
+    assert told(run()) == [("status", "start", "there are two plugins of this name")]
+
+
+def test_what_is_merely_installed_takes_neither_a_bundled_plugin_nor_a_file_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("status", "guest"):
+        monkeypatch.syspath_prepend(install(tmp_path / name, name, "raise OSError"))
+    (tmp_path / "dir").mkdir()
+    (tmp_path / "dir" / "guest.py").write_text(GUEST)
+    settings = PluginSettings(dir=str(tmp_path / "dir"))
+    app = create_app(Config(data_dir=str(tmp_path / "data"), plugins=settings))
+    app.shard.problems.begin()
+    assert [ask(app, f"/api/v1/{name}").status_code for name in ("status", "guest")] == [200, 200]
+    lines = [
+        f"stranger-{name} has a plugin of this name too, which does not run" for name in ("guest", "status")
+    ]
+    assert [what for *_, what in told(app)] == lines
+    assert [record.getMessage().partition(": ")[2] for record in caplog.records] == lines
+    assert app.shard.problems.counts == {} and app.shard.problems.left_out == []
+    app.shard.close()
+
+
+def test_a_file_with_the_name_of_an_installed_plugin_is_an_error_of_that_plugin_where_it_is_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(install(tmp_path / "guest", "guest", GUEST))
+    folder = tmp_path / "dir"
+    folder.mkdir()
+    for name in ("status", "guest"):
+        (folder / f"{name}.py").write_text(GUEST)
+
+    def made(*enabled: str) -> ShardApp:
+        settings = PluginSettings(enabled=enabled, dir=str(folder), on_error="skip")
+        return create_app(Config(data_dir=str(tmp_path / "data"), plugins=settings))
+
+    for enabled, lines in {
+        ("nets",): [],
+        ("nets", "guest"): [
+            f"plugin guest: there are two plugins of this name: {folder}/guest.py and stranger-guest"
+        ],
+        ("*",): [f"plugin status: there are two plugins of this name: shardapi and {folder}/status.py"],
+    }.items():
+        app = made(*enabled)
+        assert [str(error) for error in app.shard.problems.left_out] == lines
+        assert "nets" in app.shard.plugins.opened
+        app.shard.close()
 
 
 def test_files_of_two_plugins_do_not_lie_at_one_place(run: MakeApp) -> None:
