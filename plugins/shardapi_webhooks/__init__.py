@@ -6,7 +6,7 @@ What happens while a receiver is away waits in the log; see `shardapi.outbox` fo
 from collections.abc import Callable
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import UNSET, Meta
 
 from shardapi import Event, EventType, Routes, Shard, ShardApp, Write, clock, errors, hookimpl
 from shardapi.outbox.figures import Figures
@@ -246,6 +246,7 @@ def replay(id: WebhookId, body: ReplayBody, write: Write) -> WebhookReplayed:
             webhook=registry.one(row),
             since=since,
             parked=released,
+            hint=UNSET if row.enabled else f"Nothing is sent before POST /api/v1/webhooks/{id}/enable.",
         )
 
     replayed = write.store(lambda: registry.replay(id, body.since), answer)

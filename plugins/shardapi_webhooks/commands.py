@@ -71,10 +71,12 @@ def replay(shard: Shard, id_: str, since: str, as_json: bool) -> None:
     A running server begins within a second; without one, the next one does.
     """
     registry = Registry.current()
-    _, after, parked = shard.writer.write(lambda: registry.replay(id_, since))
+    row, after, parked = shard.writer.write(lambda: registry.replay(id_, since))
     if as_json:
         return say({"id": id_, "since": after, "parked": parked})
-    click.echo(f"{id_} is sent again {f'all after {after}' if after else f'{parked} parked events'}")
+    what = f"all after {after}" if after else f"{parked} parked events"
+    when = "" if row.enabled else f", but it is disabled: not before POST /api/v1/webhooks/{id_}/enable"
+    click.echo(f"{id_} is sent again {what}{when}")
 
 
 ALL = (list_, test, replay)

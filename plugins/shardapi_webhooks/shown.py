@@ -115,6 +115,7 @@ class WebhookReplayed(WebhookWritten, kw_only=True):
 
     since: str
     parked: int
+    hint: str | UnsetType = UNSET
 
 
 def shown(row: Row, parked: int, state: str) -> WebhookShown:

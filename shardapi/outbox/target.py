@@ -42,6 +42,7 @@ METADATA = [
         *("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "fd00:42::42", "fe80::a9fe:a9fe"),
     )
 ]
+ALLOW = "The owner can allow a private network with allow_private in the settings."
 
 
 class Unreachable(Exception):
@@ -49,7 +50,11 @@ class Unreachable(Exception):
 
 
 class Refused(Unreachable):
-    """Raised when a target is one that nothing may be sent to; the message says why."""
+    """Raised when a target is one that nothing may be sent to; the message says why, `hint` what helps."""
+
+    def __init__(self, why: str, hint: str = "") -> None:
+        super().__init__(why)
+        self.hint = hint
 
 
 class Unresolved(Unreachable):
@@ -132,10 +137,7 @@ class Gate:
             with gevent.Timeout(seconds, False):
                 self.addresses(target)
         except Refused as refused:
-            raise invalid(
-                f"{target.host}: {refused}.",
-                hint="The owner can allow a private network with allow_private in the settings.",
-            ) from None
+            raise invalid(f"{target.host}: {refused}.", hint=refused.hint) from None
         except Unresolved:
             pass
 
@@ -150,19 +152,20 @@ class Gate:
 
     def judge(self, address: Address) -> None:
         """Raises Refused unless one may connect to this address."""
-        if why := self._verdict(address):
-            raise Refused(why)
+        if verdict := self._verdict(address):
+            raise Refused(*verdict)
 
-    def _judge(self, address: Address) -> str:
+    def _judge(self, address: Address) -> tuple[str, ...]:
+        """Why nothing may be sent there, and what helps; nothing where it may."""
         plain = (address.ipv4_mapped if isinstance(address, IPv6Address) else None) or address
         if any(one in network for one in (plain, _embedded(plain)) for network in METADATA):
-            return f"{address} is where a cloud keeps credentials"
+            return (f"{address} is where a cloud keeps credentials",)
         if any(plain in network for network in self.allowed):
-            return ""
+            return ()
         given_out = plain.version == 4 or plain in UNICAST
         if not (given_out and plain.is_global) or any(plain in network for network in NOT_PUBLIC):
-            return f"{address} is not an address of the public internet"
-        return ""
+            return f"{address} is not an address of the public internet", ALLOW
+        return ()
 
     def _look_up(self, host: str, port: int) -> list[str]:
         """Resolve in threads of its own, one for a name, so that a dead name server holds up nobody else."""

@@ -232,6 +232,20 @@ def test_no_secret_ends_before_its_day_however_often_another_is_made(
     assert refused(desk, f"/webhooks/{id}/rotate", None)["code"] == "conflict"
 
 
+def test_a_replay_to_a_disabled_webhook_says_that_nothing_is_sent_yet(desk: Desk) -> None:
+    id = desk.hook(URL)
+    (first,) = desk.join(1)
+    assert "hint" not in desk.call("POST", f"/webhooks/{id}/replay", {"since": first})
+    assert run(desk, "replay", id).stdout == f"{id} is sent again 0 parked events\n"
+    desk.shard.writer.write(lambda: desk.box.table.enable(id, False, "gone"))
+    asked = f"POST /api/v1/webhooks/{id}/enable"
+    assert asked in desk.call("POST", f"/webhooks/{id}/replay", {"since": first})["hint"]
+    said = run(desk, "replay", id, "--since", first).stdout
+    assert said == f"{id} is sent again all after {first}, but it is disabled: not before {asked}\n"
+    desk.call("POST", f"/webhooks/{id}/enable")
+    assert "hint" not in desk.call("POST", f"/webhooks/{id}/replay", {"since": first})
+
+
 def test_webhooks_of_one_guild_are_not_seen_by_another(make_app: MakeApp) -> None:
     first, second = (Desk(make_app(**LOOPBACK, GUILD__ID=guild)) for guild in ("1", "2"))
     id = first.hook(URL)
@@ -250,7 +264,14 @@ def test_metadata_is_refused_whatever_is_allowed(make_app: MakeApp) -> None:
     desk = Desk(make_app(PLUGINS__WEBHOOKS__ALLOW_PRIVATE='["0.0.0.0/0", "::/0"]'))
     desk.hook("http://10.1.2.3/")
     for address in ("169.254.169.254", "[::ffff:169.254.169.254]", "[fd00:ec2::254]", "[64:ff9b::a9fe:a9fe]"):
-        assert refused(desk, "/webhooks", {"url": f"http://{address}/"})["code"] == "invalid_value"
+        problem = refused(desk, "/webhooks", {"url": f"http://{address}/"})
+        assert problem["code"] == "invalid_value" and "hint" not in problem
+
+
+def test_a_private_network_is_refused_with_what_allows_it(make_app: MakeApp) -> None:
+    desk = Desk(make_app())
+    assert "allow_private" in refused(desk, "/webhooks", {"url": "http://10.1.2.3/"})["hint"]
+    assert "hint" not in refused(desk, "/webhooks", {"url": "http://169.254.169.254/"})
 
 
 def test_what_encrypts_is_imported_with_the_first_webhook(tmp_path: Any) -> None:
