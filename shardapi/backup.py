@@ -67,6 +67,11 @@ class Made(NamedTuple):
     ms: int
     manifest: Manifest
 
+    @property
+    def has_secret(self) -> bool:
+        """Whether the signing secret is in it."""
+        return any(one.name == SECRET for one in self.manifest.files)
+
 
 def make(settings: Config, target: Path, compressed: bool = True, read_from: str = "") -> Made:
     """Write a backup of the shard of these settings, read from that file, in place of an older one.

@@ -15,14 +15,17 @@ DATED = r"(\d{8}-\d{6})(?:-(\d+))?\.zip"
 
 
 def make_dated(settings: Config, folder: Path, keep: int, read_from: str = "") -> tuple[Made, list[Path]]:
-    """Make a backup in a folder, then remove the oldest beyond so many; returns it and what was removed."""
+    """Make a backup in a folder, then remove the oldest beyond so many; returns it and what was removed.
+
+    Nothing is removed after one without the signing secret: the older ones may be the last that have it.
+    """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise BackupError(f"{folder}: {error.strerror}") from None
     prefix = f"shard-{_guild(settings)}-"
     made = make(settings, free_name(folder, prefix), read_from=read_from)
-    return made, forget(folder, prefix, keep, made.path)
+    return made, forget(folder, prefix, keep, made.path) if made.has_secret else []
 
 
 def _guild(settings: Config) -> str:

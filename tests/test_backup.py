@@ -139,6 +139,27 @@ def test_a_secret_from_the_settings_is_in_the_backup(make_app: MakeApp, tmp_path
     assert members(tmp_path / "b.zip")["signing.secret"] == b"new-one\nold-one\n"
 
 
+@pytest.mark.parametrize("how", ["gone", "empty"])
+def test_a_backup_without_the_signing_secret_is_made_and_removes_no_older_one(
+    data: Path, tmp_path: Path, how: str
+) -> None:
+    kept = tmp_path / "kept"
+    said(run("backup", "--keep", "1", kept, "--data-dir", data, "--json"))
+    (data / "signing.secret").unlink()
+    if how == "empty":
+        (data / "signing.secret").touch()
+    for words in ((), ("--json",)):
+        done = run("backup", "--keep", "1", kept, "--data-dir", data, *words)
+        assert done.exit_code == 1 and "whole" not in done.stdout
+        assert f"has no signing secret, because {data / 'signing.secret'} is not there" in done.stderr
+    assert len(list(kept.iterdir())) == 3
+    assert "signing.secret" not in members(Path(json.loads(done.stdout)["file"]))
+    env = {"SHARDAPI_SIGNING_SECRET": "one-of-the-settings"}
+    assert (
+        len(said(run("backup", "--keep", "1", kept, "--data-dir", data, "--json", env=env))["removed"]) == 3
+    )
+
+
 def test_a_newer_backup_takes_the_place_of_an_older_one_and_of_nothing_else(made: Path, data: Path) -> None:
     before = made.read_bytes()
     said(run("backup", made, "--data-dir", data, "--json"))

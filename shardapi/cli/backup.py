@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..config import Config
-from .options import as_json, foreseen, one_line, say, with_config
+from .options import Refused, as_json, foreseen, one_line, say, with_config
 
 if TYPE_CHECKING:
     from ..backup import Made, Manifest
@@ -46,7 +46,8 @@ def backup(
     The file holds the store as it was at one moment, the signing secret, the settings file for reading, and the
     files of plugins. It is read back and checked before it gets its name; an older backup of that name stays until
     then. It is a secret: who has it can sign tokens for the shard, so only its owner may read it. Keep it on another
-    machine, and try `shardapi restore --check FILE` there.
+    machine, and try `shardapi restore --check FILE` there. Where the signing secret is nowhere to be found it is made
+    without, no older one is removed, and the exit status is 1.
     """
     from .. import backup, retention
 
@@ -59,10 +60,25 @@ def backup(
             made, removed = gently(lambda: retention.make_dated(settings, target, keep, file))
     if as_json:
         say({**_made(made), "removed": [str(path) for path in removed]})
-        return
-    click.echo(f"{made.path}: {size(made.size)} in {made.ms / 1000:.1f} s, whole: {_holds(made.manifest)}")
+    else:
+        _tell_made(made, removed)
+    if not made.has_secret:
+        raise Refused(_without_secret(settings, made.path))
+
+
+def _tell_made(made: "Made", removed: list[Path]) -> None:
+    whole = "whole" if made.has_secret else "without its signing secret"
+    click.echo(f"{made.path}: {size(made.size)} in {made.ms / 1000:.1f} s, {whole}: {_holds(made.manifest)}")
     for path in removed:
         click.echo(f"Removed {path}")
+
+
+def _without_secret(settings: Config, path: Path) -> str:
+    return (
+        f"{path} has no signing secret, because {settings.folder / 'signing.secret'} is not there or empty: restored"
+        " from it, operators' tokens, public links and the secrets of webhooks are lost. Put the file back from an"
+        " older backup, none of which was removed, or name the secret with SHARDAPI_SIGNING_SECRET_FILE"
+    )
 
 
 @click.command()
