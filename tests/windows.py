@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
 
@@ -13,9 +14,9 @@ HOSTILE = f"<img src=x onerror=\"document.title='{PWNED}'\">"
 
 
 @contextmanager
-def signed_in(browser: Browser, shard: Server) -> Iterator[BrowserContext]:
+def signed_in(browser: Browser, shard: Server, **options: Any) -> Iterator[BrowserContext]:
     """A browser of its own that is signed in to the shard's panel."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, **options)
     page = context.new_page()
     page.goto(f"{shard.url}/panel/sign-in#{shard.command('panel', 'link')['url'].partition('#')[2]}")
     page.get_by_role("button").first.click()

@@ -13,12 +13,14 @@ GAPS = 4  # a sample that is so many intervals late was not taken
 
 
 class Line(NamedTuple):
-    """A number over time: `line` and `area` are paths in a box of WIDTH by HEIGHT, `top` is the value at its top."""
+    """A number over time: `line` and `area` are paths in a box of WIDTH by HEIGHT, `top` is the value at its top;
+    `peak` is when the most were there."""
 
     line: str
     area: str
     top: int
     said: str
+    peak: str
     table: list[tuple[str, int]]
 
 
@@ -63,7 +65,7 @@ def connected(
     runs = _runs(points, interval_seconds * 1000 * GAPS)
     line = " ".join(_step(run, top, now) for run in runs)
     area = " ".join(f"{_step(run, top, now)}V{HEIGHT}H{_x(run[0][0], now)}Z" for run in runs)
-    return Line(line, area, top, _said(points), _every_ten_minutes(points, now))
+    return Line(line, area, top, *_said(points), _every_ten_minutes(points, now))
 
 
 def talk(totals: Sequence[int], now: int) -> Columns:
@@ -164,11 +166,11 @@ def _round_time(ms: int) -> int:
     return ms
 
 
-def _said(points: Sequence[tuple[int, int]]) -> str:
+def _said(points: Sequence[tuple[int, int]]) -> tuple[str, str]:
     if not points:
-        return "Nothing has been measured yet."
+        return "Nothing has been measured yet", ""
     at, most = max(points, key=lambda one: (one[1], one[0]))
-    return f"{points[-1][1]} connected now; at most {most}, at {clock.iso(at)[11:16]} UTC."
+    return f"{points[-1][1]} connected now; at most {most}", clock.iso(at)
 
 
 def _every_ten_minutes(points: Sequence[tuple[int, int]], now: int) -> list[tuple[str, int]]:
@@ -178,6 +180,5 @@ def _every_ten_minutes(points: Sequence[tuple[int, int]], now: int) -> list[tupl
         place = (now - at) // (10 * MINUTE_MS)
         spans[place] = max(spans.get(place, 0), count)
     return [
-        (clock.iso(now - (place + 1) * 10 * MINUTE_MS)[11:16], spans[place])
-        for place in sorted(spans, reverse=True)
+        (clock.iso(now - (place + 1) * 10 * MINUTE_MS), spans[place]) for place in sorted(spans, reverse=True)
     ]

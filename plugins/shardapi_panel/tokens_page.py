@@ -39,8 +39,8 @@ def mint() -> Any:
     token = shard.central.operator_token(user, form.name.data, split(form.roles.data), days)
     shard.writer.write(lambda: way.record(f"{PATH}/{user}"))
     made = once().form()
-    ends = clock.iso(clock.now() + days * DAY_MS)[:16].replace("T", " ")
-    once().put(this_session().id, made, f"{user}\n{form.name.data}\n{ends} UTC\n{token}", given)
+    ends = clock.iso(clock.now() + days * DAY_MS)
+    once().put(this_session().id, made, f"{user}\n{form.name.data}\n{ends}\n{token}", given)
     return flask.redirect(flask.url_for("panel.made_token", made=made), 303)
 
 

@@ -107,12 +107,13 @@ def test_nothing_is_drawn_where_nothing_was_measured() -> None:
     line = charts.connected(samples, 15, now)
     assert (line.line.count("M"), line.area.count("Z"), line.top) == (2, 2, 8)
     assert line.line == "M2.5 62.5H5.0V50.0H5.0 M595.0 0.0H597.5"
-    assert line.said.startswith("8 connected now; at most 8, at ") and len(line.table) == 2
+    assert (line.said, line.peak) == ("8 connected now; at most 8", clock.iso(now - 15_000))
+    assert len(line.table) == 2
     newer = charts.connected(samples, 15, now, 9)
-    assert newer.said.startswith("9 connected now; at most 9, at ")
+    assert (newer.said, newer.peak) == ("9 connected now; at most 9", clock.iso(now))
     assert newer.line.endswith("H600.0V10.0H600.0")
     nothing = charts.connected([], 15, now)
-    assert (nothing.line, nothing.said) == ("", "Nothing has been measured yet.")
+    assert (nothing.line, nothing.said) == ("", "Nothing has been measured yet")
 
 
 def test_talk_is_told_in_spans_of_the_hour() -> None:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -55,11 +56,13 @@ NO_PAGES = {
     "panel.of_plugin",  # what a plugin's template makes of it
 }
 # Controls that stick out of the table or the page they are in, and fields too narrow to type into.
-CRAMPED = """[...document.querySelectorAll("main :is(a, button, input, select, textarea), dialog .badge")].filter((one) => {
-  const { width, right } = one.getBoundingClientRect();
+CONTROLS = "main :is(a, button, input, select, textarea), dialog .badge"
+TYPED = "[type=text], [type=search], input:not([type])"
+CRAMPED = f"""[...document.querySelectorAll("{CONTROLS}")].filter((one) => {{
+  const {{ width, right }} = one.getBoundingClientRect();
   const edge = one.closest(".table-wrap")?.getBoundingClientRect().right ?? innerWidth;
-  return width && (right > edge + 1 || (one.matches("[type=text], [type=search], :not([type]):is(input)") && width < 110));
-}).map((one) => one.outerHTML)"""
+  return width && (right > edge + 1 || (one.matches("{TYPED}") && width < 110));
+}}).map((one) => one.outerHTML)"""
 DETECTOR = Path(__file__).with_name("browser") / "detector.js"
 numbers = count(1)
 
@@ -442,6 +445,29 @@ def test_health_asks_to_sign_in_once_its_session_has_ended(shard: Server, browse
         expect(again).to_have_count(0)
         page.clock.run_for(60_000)
         expect(again).to_have_count(0)
+
+
+@browsing
+def test_a_time_as_it_is_shown_is_found_by_the_filters(shard: Server, browser: Browser) -> None:
+    zone = {"timezone_id": "America/Bogota", "locale": "en-US"}
+    with signed_in(browser, shard, **zone) as own, window(own) as page:
+        shard.get("/archive/net_clock")
+        rows, shown = page.locator(".audit tbody tr"), page.locator(".audit time")
+        shard.wait(
+            lambda: opened(page, f"{shard.url}/panel/audit?path=net_clock") and rows.count() == 1, "it"
+        )
+        at = datetime.fromisoformat(shown.get_attribute("datetime") or "")
+        here = at.replace(microsecond=0, tzinfo=None) + timedelta(hours=-5)
+        expect(shown).to_contain_text(f"{here:%H:%M:%S}")
+        for label, seconds, found in (("From", 0, 1), ("Until", 1, 1), ("From", 1, 0)):
+            typed = (here + timedelta(seconds=seconds)).isoformat().removesuffix(":00")
+            field = page.get_by_label(f"{label} (America/Bogota)")
+            field.fill(typed)
+            page.get_by_role("button", name="Filter").click()
+            expect(rows).to_have_count(found)
+            expect(field).to_have_value(typed)
+        opened(page, f"{shard.url}/panel/health")
+        expect(page.locator(".page-head time")).to_have_text(re.compile(r"^[\d: -]+GMT-5$"))
 
 
 @browsing

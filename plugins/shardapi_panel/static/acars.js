@@ -1,5 +1,5 @@
 // ACARS: what is typed is shown as the overlay; the preview is a dry run, and only after it can be sent.
-import { api, h, toast } from "./panel.js";
+import { api, h, moment, toast } from "./panel.js";
 import { refuse, sending } from "./form.js";
 
 const MOST = 280;
@@ -51,7 +51,7 @@ async function preview() {
 function told(what, sent) {
   const reached = `${sent.routed} of ${many(sent.clients)}`;
   part("sent").hidden = false;
-  part("sent").querySelector("tbody").prepend(h("tr", {}, h("td", {}, new Date().toLocaleTimeString()), h("td", { dir: "auto" }, what.text.trim()), h("td", { id: "reached" }, h("span", { class: `badge ${sent.routed === sent.clients ? "ok" : "warn"}` }, reached))));
+  part("sent").querySelector("tbody").prepend(h("tr", {}, h("td", {}, moment(new Date(), { seconds: true })), h("td", { dir: "auto" }, what.text.trim()), h("td", { id: "reached" }, h("span", { class: `badge ${sent.routed === sent.clients ? "ok" : "warn"}` }, reached))));
   toast(`The alert reached ${reached}.`, sent.routed === sent.clients ? "ok" : "error");
   form.elements.text.value = "";
   draw();

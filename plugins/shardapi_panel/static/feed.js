@@ -1,6 +1,6 @@
 // The newest events as lines, the newest first; bounded, and drawn once a frame with the rest.
 import { tale } from "./tales.js";
-import { h } from "./panel.js";
+import { h, local } from "./panel.js";
 
 const MOST = 150;
 
@@ -31,7 +31,7 @@ export class Feed {
 
   line(event, shape, text) {
     const at = new Date(event.at);
-    const time = h("time", { datetime: event.at }, at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false }));
+    const time = h("time", { datetime: event.at }, local(at).slice(11));
     const said = h("span", {}, text), { uid, action } = event.data;
     if (uid && (action === "net.rename" || !this.board.byUid(uid))) this.unnamed.push([event, said]);
     return h("li", { class: shape, title: event.data.keyId ? `by ${event.data.keyId}` : null }, time, h("i", { "aria-hidden": "true" }), said);

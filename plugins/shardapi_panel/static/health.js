@@ -1,19 +1,8 @@
-// Times with seconds in the reader's own zone; the health page renews itself; the replay's second field only where it is used.
-import { api } from "./panel.js";
+// The health page renews itself; the replay's second field only where it is used; the audit is filtered by the reader's clock.
+import { api, local, tell } from "./panel.js";
 
 const EVERY = 15000;
 let asking = false;
-
-function seconds(within) {
-  for (const time of within.querySelectorAll("time[data-seconds]")) {
-    const at = new Date(time.dateTime);
-    if (Number.isNaN(at.valueOf())) continue;
-    const clock = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-    const today = at.toDateString() === new Date().toDateString();
-    time.title = time.dateTime;
-    time.textContent = today ? clock : `${at.toLocaleDateString()} ${clock}`;
-  }
-}
 
 async function renew() {
   const live = document.querySelector("#live");
@@ -31,7 +20,7 @@ async function renew() {
     if (!next || !before) continue;
     const adopted = document.adoptNode(next);
     before.replaceWith(adopted);
-    seconds(adopted.parentElement);
+    tell(adopted.parentElement);
   }
 }
 
@@ -41,5 +30,10 @@ if (since && after) {
   since.addEventListener("change", show);
   show();
 }
-seconds(document);
+for (const input of document.querySelectorAll("[type=datetime-local]")) { // the address has UTC
+  const [label] = input.labels, at = new Date(`${input.defaultValue}Z`);
+  label.textContent = label.textContent.replace("UTC", Intl.DateTimeFormat().resolvedOptions().timeZone);
+  if (at.valueOf()) input.value = local(at);
+  input.form.addEventListener("formdata", ({ formData }) => { if (input.value) formData.set(input.name, new Date(input.value).toISOString().slice(0, 19)); });
+}
 if (document.querySelector("#live")) setInterval(renew, EVERY);

@@ -1,12 +1,12 @@
 // How the board stays true: it follows the stream, reads itself anew where that is not enough, and says when it is not live.
-import { api } from "./panel.js";
+import { api, local } from "./panel.js";
 import { Line } from "./line.js";
 
 const STATE = "/panel/board/state", STREAM = "/panel/stream";
 const SOON = 120, BETWEEN = 700, AFTER_FAILURE = 2000, TICK = 1000;
 
 const number = (id) => Number(id.slice(id.lastIndexOf("-") + 1));
-const clock = (at) => at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const clock = (at) => local(at).slice(11);
 
 export class Live {
   constructor(root, cursor, { load, hear, say }) {

@@ -1,5 +1,5 @@
 // What the board can do to people: put them on nets, take them off, send them home.
-import { api, h, toast } from "./panel.js";
+import { api, h, moment, toast } from "./panel.js";
 import { ask, field } from "./form.js";
 
 const AT_ONCE = 200;
@@ -123,7 +123,7 @@ async function whys(one) {
   try {
     for (const entry of (await api("GET", "/assignments")).entries) {
       if (entry.userId !== one.id) continue;
-      const why = { manual: "by hand", temporary: `until ${new Date(entry.expiresAt).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })}`, rule: `by the rule of role ${entry.roleId ?? ""}` }[entry.source];
+      const why = { manual: "by hand", temporary: `until ${moment(entry.expiresAt)}`, rule: `by the rule of role ${entry.roleId ?? ""}` }[entry.source];
       said.set(entry.netUid, said.has(entry.netUid) ? `${said.get(entry.netUid)}, ${why}` : why);
     }
   } catch {

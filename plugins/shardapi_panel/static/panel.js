@@ -145,12 +145,27 @@ export function ask(title, content, options = {}) {
   });
 }
 
-/** A time as people say it, in their own zone: today's without its date. */
-export function moment(value) {
+/** A time in the reader's own zone, as 2026-11-28T21:05:09. */
+export const local = (at) => new Date(at - at.getTimezoneOffset() * 60000).toISOString().slice(0, 19);
+
+/** The same for people: today's without its date. Options: seconds, zone (whether they are told). */
+export function moment(value, { seconds = false, zone = false } = {}) {
   const at = new Date(value);
   if (Number.isNaN(at.valueOf())) return "";
-  const clock = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  return at.toDateString() === new Date().toDateString() ? clock : `${at.toLocaleDateString()} ${clock}`;
+  const [day, clock] = local(at).split("T");
+  return [
+    day !== local(new Date()).slice(0, 10) && day,
+    seconds ? clock : clock.slice(0, 5),
+    zone && at.toLocaleTimeString("en", { timeZoneName: "short" }).split(" ").at(-1),
+  ].filter(Boolean).join(" ");
+}
+
+/** Says the times in a part of the page so; data-seconds and data-zone are the options. */
+export function tell(within) {
+  for (const time of within.querySelectorAll("time[datetime]")) {
+    const said = moment(time.dateTime, { seconds: "seconds" in time.dataset, zone: "zone" in time.dataset });
+    if (said) { time.title = time.dateTime; time.textContent = said; }
+  }
 }
 
 let signingIn = null;
@@ -211,12 +226,8 @@ function themes() {
   show();
 }
 
-/** Times in the reader's own zone; a form with data-confirm asks first; a button with data-copy copies what it names. */
+/** A form with data-confirm asks first; a button with data-copy copies what it names. */
 function enhance() {
-  for (const time of document.querySelectorAll("time[datetime]")) {
-    const said = moment(time.dateTime);
-    if (said) { time.title = time.dateTime; time.textContent = said; }
-  }
   document.addEventListener("submit", async (event) => {
     const form = event.target, button = event.submitter;
     const question = button?.dataset.confirm ?? form.dataset.confirm;
@@ -243,5 +254,6 @@ function enhance() {
 }
 
 themes();
+tell(document);
 enhance();
 document.querySelector('.side [aria-current]')?.scrollIntoView({ block: "nearest", inline: "center" });
