@@ -150,6 +150,19 @@ def test_settings_that_cannot_be_used_are_told_in_one_line(run: Run, tmp_path: P
     assert helped.exit_code == 0 and "  keys " in helped.output
 
 
+def test_a_command_of_a_plugin_that_the_store_leaves_out_does_not_run(
+    run: Run, folder: Path, config: Path
+) -> None:
+    begin(run)
+    config.write_text(f'[plugins]\ndir = "{folder}"\non_error = "skip"\n')
+    refuses = "def shardapi_blueprints(app):\n    if app.shard.keys.all():\n        raise OSError('no luck')"
+    (folder / "bell.py").write_text(PLUGIN.replace("def shardapi_blueprints() -> list[Routes]:", refuses))
+    for words in (["bell", "ring"], ["bell", "clapper", "oil"]):
+        done = run(*words, "--config", str(config))
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert done.stderr == "Error: plugin bell: shardapi_blueprints failed: OSError('no luck')\n"
+
+
 def test_commands_need_no_group(run: Run, folder: Path, config: Path) -> None:
     (folder / "bell.py").write_text(PLUGIN.replace('Routes("bell")', 'Routes("bell", cli_group=None)'))
     begin(run)

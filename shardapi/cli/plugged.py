@@ -56,7 +56,8 @@ def _commands(environ: Mapping[str, str]) -> dict[str, click.Command]:
     with one_line(), assembled(lenient(load(environ=environ))) as app:
         for error in app.shard.problems.left_out:
             click.echo(f"{error}; it brings no commands", err=True)
-        return {name: _bound(command) for name, command in app.cli.commands.items()}
+        owners = app.shard.plugins.commands
+        return {name: _bound(command, owners.get(name, "")) for name, command in app.cli.commands.items()}
 
 
 def _is_off(name: str, environ: Mapping[str, str]) -> bool:
@@ -67,17 +68,20 @@ def _is_off(name: str, environ: Mapping[str, str]) -> bool:
     return name in candidates(settings) and name not in {one.name for one in chosen(settings)}
 
 
-def _bound(command: click.Command) -> click.Command:
+def _bound(command: click.Command, plugin: str) -> click.Command:
     """The same command with --config and --data-dir; it runs in the app's context, with the Shard as its object."""
     bound = copy.copy(command)
     if isinstance(bound, click.Group):
-        bound.commands = {name: _bound(one) for name, one in bound.commands.items()}
+        bound.commands = {name: _bound(one, plugin) for name, one in bound.commands.items()}
         return bound
 
     @with_config
     @click.pass_context
     def run(ctx: click.Context, /, settings: Any, **given: Any) -> Any:
         with existing(settings) as app, app.app_context():
+            for error in app.shard.problems.left_out:
+                if error.plugin == plugin:  # it could be looked at, but does not run on this store
+                    raise click.ClickException(str(error))
             ctx.obj = app.shard
             return ctx.invoke(command.callback or _nothing, **given)
 
