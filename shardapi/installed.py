@@ -153,6 +153,12 @@ def _module(name: str, file: Path) -> ModuleType:
     return module
 
 
+def distribution_of(name: str) -> str:
+    """What the plugin of this name, or the core, came with."""
+    found = {_name_and_version(entry.dist)[0] for entry in entry_points(group=GROUP, name=name)}
+    return DISTRIBUTION if not found or DISTRIBUTION in found else min(found)
+
+
 def candidates(config: Config) -> dict[str, Candidate]:
     """Every plugin that is installed or lies in [plugins] dir, by name."""
     found: dict[str, Candidate] = {}

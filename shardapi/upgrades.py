@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .folder import STORE
-from .store import TABLES_OF, StoreTooNew, database, many, one, recorded_tables, rows, tables
+from .store import TABLES_OF, StoreTooNew, alone, database, many, one, recorded_tables, rows, tables
 
 if TYPE_CHECKING:
     from .config import Config
@@ -55,10 +55,13 @@ def pending(name: str, steps: Iterable[str]) -> set[str]:
 
 def refuse_newer(had: Mapping[str, Iterable[str]], known: Mapping[str, Iterable[str]]) -> None:
     """Raises StoreTooNew if any that is known has had migrations which are not."""
+    from .installed import distribution_of
+
     for name, steps in known.items():
         if unknown := set(had.get(name, ())) - set(steps):
+            newest, of = max(unknown), distribution_of(name)
             raise StoreTooNew(
-                f"the store is newer than this version of {name} (it has had {max(unknown)}); upgrade shardapi"
+                f"the store is newer than this version of {name} (it has had {newest}); upgrade {of}"
             )
 
 
@@ -78,6 +81,21 @@ def known_steps(config: "Config") -> dict[str, set[str]]:
             if (folder := Path(place) / "migrations").is_dir():
                 known[name] = steps_in(folder)
     return known
+
+
+def due(config: "Config") -> bool:
+    """Whether the store has not had just the migrations of what runs with these settings."""
+    from .config import ConfigError
+    from .installed import chosen
+
+    with alone(config.folder / STORE):
+        before = all_had()
+    try:
+        wanted = {CORE, *(one.name for one in chosen(config))}
+    except ConfigError:  # about one of them, beside which the others run
+        wanted = {CORE, *before}
+    known = known_steps(config)
+    return any(set(before.get(name, ())) != known.get(name, set()) for name in wanted)
 
 
 def run(name: str, directory: Path) -> list[str]:

@@ -2,13 +2,14 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from strangers import GUEST
+from strangers import GUEST, install
 
 from shardapi.cli import main
 
@@ -120,6 +121,55 @@ def test_config_check_tells_what_is_left_out(invoke: Invoke) -> None:
     assert json.loads(invoke("config", "check", "--json", env=skip, bad=bad).stdout)["problems"] == [
         "plugin bad: cannot be loaded: OSError('no luck')"
     ]
+
+
+TABLE = "def up(migrator, db):\n    db.execute_sql('CREATE TABLE guest (x)')\n"
+ONCE = "def up(migrator, db):\n    db.execute_sql('ALTER TABLE guest ADD COLUMN y')\n"
+FAILS = (
+    "def up(migrator, db):\n    if db.execute_sql('SELECT * FROM key').fetchone():\n        raise OSError\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "problem"),
+    [
+        (
+            "guest",
+            {"0001_x": TABLE, "0002_y": ONCE, "0003_z": FAILS},
+            "a migration failed and was taken back",
+        ),
+        ("guest", {"0001_x": TABLE}, "the store is newer than this version of guest"),
+        ("lodger", {"0001_x": TABLE}, "a migration failed and was taken back"),
+        ("guest", {"0001_x": TABLE, "0002_y": ONCE}, ""),
+    ],
+    ids=["fails on the data", "downgraded", "renamed", "as it was"],
+)
+def test_what_the_store_would_refuse_is_told_beforehand(
+    invoke: Invoke,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    steps: dict[str, str],
+    problem: str,
+) -> None:
+    def have(name: str, steps: dict[str, str]) -> dict[str, str]:
+        where = tmp_path / f"{name}-{len(steps)}-{len(list(tmp_path.iterdir()))}"
+        monkeypatch.syspath_prepend(install(where, name, GUEST, steps))
+        monkeypatch.delitem(sys.modules, f"stranger_{name}", raising=False)
+        return {"SHARDAPI_PLUGINS__ENABLED": f"status,{name}"}
+
+    before = have("guest", {"0001_x": TABLE, "0002_y": ONCE})
+    assert invoke("keys", "create", "test", "--all-scopes", env=before).exit_code == 0
+    store = tmp_path / "data" / "shard.sqlite3"
+    content = store.read_bytes()
+    env = have(name, steps)
+    for command in ("config", "plugins"):
+        checked = invoke(command, "check", env=env)
+        assert checked.exit_code == bool(problem), checked.output
+        assert f"plugin {name}: {problem}" in checked.stderr if problem else not checked.stderr
+    listed = by_name(invoke("plugins", "list", "--json", env=env))[name]
+    assert listed["enabled"] is not bool(problem) and problem in listed.get("problem", "")
+    assert store.read_bytes() == content and len(list((tmp_path / "data").glob("before-*"))) == 0
 
 
 @pytest.mark.parametrize("bad", ["raise OSError('no luck')", "raise SystemExit(3)", "def"])

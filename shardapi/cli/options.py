@@ -15,7 +15,7 @@ import msgspec
 
 from .. import config
 from ..config import Config, ConfigError
-from ..folder import check_whole, holds
+from ..folder import STORE, check_whole, holds
 
 if TYPE_CHECKING:
     from ..app import ShardApp
@@ -136,13 +136,25 @@ def existing(settings: Config) -> "Iterator[ShardApp]":
 
 
 @contextmanager
-def assembled(settings: Config) -> "Iterator[ShardApp]":
-    """The app as `serve` would make it, on a store that is thrown away: for what does not need the data."""
-    with (
-        tempfile.TemporaryDirectory(prefix="shardapi-") as name,
-        opened(msgspec.structs.replace(settings, data_dir=name)) as app,
-    ):
-        yield app
+def assembled(settings: Config, trying: bool = False) -> "Iterator[ShardApp]":
+    """The app as `serve` would make it, on a store that is thrown away: for what does not need the data.
+
+    The store is empty; `trying` makes it a copy of the one there is, if that has to be upgraded.
+    """
+    with tempfile.TemporaryDirectory(prefix="shardapi-") as name:
+        if trying and holds(settings.folder):
+            with one_line(foreseen):
+                _copy_if_due(settings, Path(name))
+        with opened(msgspec.structs.replace(settings, data_dir=name)) as app:
+            yield app
+
+
+def _copy_if_due(settings: Config, folder: Path) -> None:
+    from ..snapshot import take
+    from ..upgrades import due
+
+    if due(settings):
+        take(settings.folder, folder / STORE)
 
 
 def lenient(settings: Config) -> Config:

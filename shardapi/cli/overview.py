@@ -29,12 +29,12 @@ def config_group() -> None:
 def check_config(settings: Config, quiet: bool, as_json: bool) -> None:
     """Check the settings as `serve` would; one line and exit status 1 if they cannot be used.
 
-    Every plugin is loaded and its settings are read. Of the data folder it only reads which tables belong to
-    plugins that do not run: their data is kept.
+    Every plugin is loaded and its settings are read; where the store is to be upgraded, that is tried on a copy of it.
+    Of the data folder it only reads, also which tables belong to plugins that do not run: their data is kept.
     """
     from ..store import kept_tables
 
-    with assembled(settings) as app:
+    with assembled(settings, trying=True) as app:
         names = [plugin.name for plugin in app.shard.plugins.loaded]
         problems = [str(error) for error in app.shard.problems.left_out]
     with one_line(foreseen):

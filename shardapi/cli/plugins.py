@@ -28,7 +28,7 @@ def list_plugins(settings: Config, as_json: bool) -> None:
     from ..inventory import inventory
     from ..store import kept_tables
 
-    with assembled(lenient(settings)) as app:
+    with assembled(lenient(settings), trying=True) as app:
         facts = inventory(app.shard, kept_tables(settings.folder))
     if as_json:
         say(facts)
@@ -44,14 +44,14 @@ def list_plugins(settings: Config, as_json: bool) -> None:
 def check_plugins(settings: Config, names: tuple[str, ...], as_json: bool) -> None:
     """Tell what the plugins of the settings would open; with names, what these would.
 
-    Each is loaded and attached to a shard that is thrown away; the data folder is not touched. Exit status 1 if
-    any cannot run.
+    Each is loaded and attached to a shard that is thrown away, its migrations tried on a copy of the store where there
+    is one; the data folder is not touched. Exit status 1 if any cannot run.
     """
     from ..inventory import running
 
     if names:
         settings = _enabling(settings, names)
-    with assembled(lenient(settings)) as app:
+    with assembled(lenient(settings), trying=True) as app:
         shard = app.shard
         wrong = shard.problems.left_out
     would = [running(shard, plugin.name) for plugin in shard.plugins.loaded]
