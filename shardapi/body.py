@@ -1,5 +1,6 @@
 """Reading a request's body: bounded in size and time, whole or refused."""
 
+import re
 from codecs import BOM_UTF8
 from typing import Any
 
@@ -17,8 +18,9 @@ from .errors import (
     ApiError,
     FieldError,
 )
-from .wording import hint, placed
+from .wording import field, hint, placed
 
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 MOST_BYTES = 512 * 1024
 SECONDS = 10.0
 MOST_TO_LOOK_AT_TWICE = 64 * 1024
@@ -88,9 +90,11 @@ def decode(data: bytes, decoder: "msgspec.json.Decoder[Any]", content_type: str)
         raise invalid(error, "body", decoder.type) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         advice = "Send JSON."
-        if "json" not in content_type.lower():
+        if content_type and "json" not in content_type.lower():
             advice = f'The body is read as JSON whatever its content type, which is "{content_type[:80]}".'
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        if "truncated" in reason and SURROGATE.search(data):
+            reason = "it has half of a surrogate pair"
         raise MALFORMED_JSON(f"The body is not valid JSON: {reason}.", hint=advice) from None
 
 
@@ -109,7 +113,9 @@ def _whole(value: Any) -> Any:
 def invalid(error: msgspec.ValidationError, place: str, kind: Any) -> ApiError:
     """A refused value of a type as invalid_value, with the path of the field."""
     message, path = placed(error, kind)
-    where = f" at {path}" if path else f" in the {place}"
+    problem = FieldError(field(message, path), message)
     return INVALID_VALUE(
-        f"{message}{where}.", hint=hint(message, path, kind), errors=(FieldError(path, message),)
+        f"{path}: {message}." if path else f"{message} in the {place}.",
+        hint=hint(message, path, kind),
+        errors=(problem,),
     )

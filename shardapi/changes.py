@@ -1,6 +1,6 @@
 """Partial changes of the features and the Public Net: what they may carry, cleaned as they are read, and merged."""
 
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -54,9 +54,7 @@ class PublicNetChanges(Changes, frozen=True, kw_only=True):
 
 
 class OrgLinkChanges(Changes, frozen=True, kw_only=True):
-    """The org link, as far as it is to change; its net by netUid ("" for none) or netId."""
-
-    schema_extra: ClassVar[dict[str, Any]] = {"not": {"required": ["netUid", "netId"]}}
+    """The org link, as far as it is to change; its net by netUid ("" for none) or netId; if by both, they agree."""
 
     enabled: bool | UnsetType = UNSET
     role_ids: Gates | UnsetType = UNSET

@@ -133,7 +133,9 @@ def _occupy(guild: Guild, uid: str, name: str, ceiling: int) -> tuple[Guild, Net
     if len(guild.nets) >= most:
         raise NO_FREE_SLOT(
             f"All {most} slots are in use.",
-            hint="Remove a net (it stays in the archive), or raise maxNets as far as central allows.",
+            hint="Remove a net (it stays in the archive), or raise maxNets."
+            if most < ceiling
+            else "Remove a net (it stays in the archive); central allows no more.",
         )
     taken = {net.slot for net in guild.nets.values()}
     free = (slot for slot in range(1, guild.features.max_nets + 1) if slot not in taken)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 from msgspec import Meta
 
 from .errors import INVALID_VALUE, FieldError
-from .guild import GLOBAL_SLOT, PUBLIC_SLOT
+from .guild import GLOBAL_SLOT
 from .routes import Body
 
 CONTROLS = r"\x00-\x1f\x7f-\x9f"
@@ -36,7 +36,8 @@ Name = Annotated[
 ]
 NetUid = Annotated[str, Meta(max_length=64, examples=["net_jmqbkeg5s74cjkezqybwkhny"])]
 NetId = Annotated[
-    int, Meta(ge=1, le=GLOBAL_SLOT, description=f"A live slot; {PUBLIC_SLOT} is the Public Net")
+    int,
+    Meta(ge=1, le=GLOBAL_SLOT, description="A live slot, as GET /status has it; those of no net are refused"),
 ]
 
 
@@ -56,10 +57,8 @@ class RoleRule(Body, kw_only=True):
 
     schema_extra: ClassVar[dict[str, Any]] = {
         "if": {"required": ["netUids"], "properties": {"netUids": {"type": "array"}}},
-        "then": {"properties": {"netIds": {"type": "null"}, "netId": {"type": "null"}}},
         "else": {
             "if": {"required": ["netIds"], "properties": {"netIds": {"type": "array"}}},
-            "then": {"properties": {"netId": {"type": "null"}}},
             "else": {"required": ["netId"], "properties": {"netId": {"type": "integer"}}},
         },
     }
@@ -71,9 +70,8 @@ class NetRef(Body, kw_only=True):
     """A body that names a net: by netUid, which is preferred, or by netId; if by both, they must agree."""
 
     schema_extra: ClassVar[dict[str, Any]] = {
-        "if": {"required": ["netId"], "properties": {"netId": {"type": "integer"}}},
-        "then": {"properties": {"netUid": {"type": "null"}}},
-        "else": {"required": ["netUid"], "properties": {"netUid": {"type": "string", "minLength": 1}}},
+        "if": {"required": ["netUid"], "properties": {"netUid": {"type": "string", "minLength": 1}}},
+        "else": {"required": ["netId"], "properties": {"netId": {"type": "integer"}}},
     }
 
     net_uid: NetUid | None = None

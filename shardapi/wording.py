@@ -10,17 +10,24 @@ import msgspec
 
 PATTERN, CHOICE = "Expected `str` matching regex ", "Invalid enum value "
 UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+OF_OBJECT = re.compile(r"Object (?:missing required|contains unknown) field `(.*)`", re.DOTALL)
 NUMBER_FOR_TEXT = ("Expected `str`, got `int`", "Expected `str | null`, got `int`")
 PLACE = re.compile(r"(?P<what>.*) - at (?P<key>`key` in )?`\$\.?(?P<path>.*)`", re.DOTALL)
 
 
 def placed(error: msgspec.ValidationError, kind: Any) -> tuple[str, str]:
-    """What is wrong with a value of this type, and the path of the field; "" for the whole."""
+    """What is wrong with a value of this type, and the path of where; "" for the whole."""
     found = PLACE.fullmatch(str(error))
     if found is None:
         return _worded(str(error), "", kind), ""
     message = _worded(found["what"], found["path"], kind)
     return f"{message} as each key" if found["key"] else message, found["path"]
+
+
+def field(message: str, path: str) -> str:
+    """The path of the field that a message is about: one that is missing or unknown is none of what has a path."""
+    found = OF_OBJECT.fullmatch(message)
+    return f"{path}.{found[1]}".lstrip(".") if found else path
 
 
 def hint(message: str, path: str, kind: Any) -> str:

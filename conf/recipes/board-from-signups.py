@@ -34,8 +34,11 @@ def call(method, path, body=None):
 
 
 def main(signups=HERE / "signups.csv", briefing="Briefing in 5 minutes"):
-    with open(signups, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with open(signups, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        sys.exit(f"{signups}: {error.strerror}")
     nets = {net["name"]: net["netUid"] for net in call("GET", "/status")["nets"]}
 
     old, _, new = os.environ.get("RENAME", "").partition("=")

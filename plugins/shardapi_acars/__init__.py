@@ -33,6 +33,8 @@ SOURCE, DEFAULT_SENDER = "api", "Owner API"
 UNPRINTABLE = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # control characters but tabs and the ends of lines
 
 AlertType = Literal["non-emergency", "emergency", "critical"]
+DEFAULT_TYPE: AlertType = "non-emergency"
+DEFAULT_MS = 8500
 
 
 class AlertBody(Body, kw_only=True):
@@ -44,16 +46,21 @@ class AlertBody(Body, kw_only=True):
             examples=["Briefing in 5"],
         ),
     ]
-    sender_name: Annotated[
-        str,
-        Meta(
-            pattern=rf"^\s*([^\s{CONTROLS}]([^{CONTROLS}]{{0,62}}[^\s{CONTROLS}])?)?\s*$",
-            description="Whom it comes from, up to 64 characters, none of them a control character;"
-            f" {DEFAULT_SENDER} if it is blank",
-        ),
-    ] = DEFAULT_SENDER
-    duration_ms: Annotated[int, Meta(ge=7000, le=10_000, description="How long it is shown")] = 8500
-    alert_type: AlertType = "non-emergency"
+    sender_name: (
+        Annotated[
+            str,
+            Meta(
+                pattern=rf"^\s*([^\s{CONTROLS}]([^{CONTROLS}]{{0,62}}[^\s{CONTROLS}])?)?\s*$",
+                description="Whom it comes from, up to 64 characters, none of them a control character;"
+                f" {DEFAULT_SENDER} if it is blank",
+            ),
+        ]
+        | None
+    ) = DEFAULT_SENDER
+    duration_ms: Annotated[int, Meta(ge=7000, le=10_000, description="How long it is shown")] | None = (
+        DEFAULT_MS
+    )
+    alert_type: AlertType | None = DEFAULT_TYPE
 
 
 class AlertSent(Written, kw_only=True):
@@ -138,9 +145,9 @@ def _alert(body: AlertBody, at: int, dry_run: bool) -> Alert:
     return Alert(
         id="" if dry_run else f"acars_{secrets.token_hex(12)}",
         text=body.text.strip(),
-        sender_name=body.sender_name.strip() or DEFAULT_SENDER,
-        duration_ms=body.duration_ms,
-        alert_type=body.alert_type,
+        sender_name=(body.sender_name or "").strip() or DEFAULT_SENDER,
+        duration_ms=body.duration_ms or DEFAULT_MS,
+        alert_type=body.alert_type or DEFAULT_TYPE,
         at=clock.iso(at),
     )
 

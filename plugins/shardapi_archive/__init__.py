@@ -78,8 +78,8 @@ class RestoreBody(NoBody, kw_only=True):
     """How to restore: under another name, without its assignments, without its relays."""
 
     name: Name | None = None
-    assignments: bool = True
-    relays: bool = True
+    assignments: bool | None = True
+    relays: bool | None = True
 
 
 @archive.get("/archive", scope=SCOPE)
@@ -226,8 +226,8 @@ def restore(uid: PathUid, body: RestoreBody, write: Write, shard: Shard) -> NetR
             inbound_relay_from_net_uids=entry.inbound_relay_from_net_uids,
         ),
         name=name,
-        assignments=body.assignments,
-        relays=body.relays,
+        assignments=body.assignments is not False,
+        relays=body.relays is not False,
         by=write.by,
     )
     return write.submit([command], restored)

@@ -58,7 +58,7 @@ class AssignmentsAnswer(Answer, kw_only=True):
 
 class AssignBody(NetRef, kw_only=True):
     user_id: UserId
-    action: Action = "assign"
+    action: Action | None = "assign"
 
 
 class TemporaryBody(NetRef, kw_only=True):
@@ -90,8 +90,8 @@ class BulkBody(Body, kw_only=True):
     }
 
     assignments: list[BulkItem]
-    action: Action = "assign"
-    atomic: bool = False
+    action: Action | None = "assign"
+    atomic: bool | None = False
 
 
 class Assigned(Written, kw_only=True):
@@ -182,17 +182,18 @@ def _entry(
 def assign(body: AssignBody, write: Write, shard: Shard) -> Assigned:
     """Assign one user to one net, or end that; a rule on their roles may still hold the net."""
     uid, slot = body.named()
-    kind = Assign if body.action == "assign" else Unassign
+    action = body.action or "assign"
+    kind = Assign if action == "assign" else Unassign
 
     def answer(outcome: Outcome) -> Assigned:
         net = _net(outcome.results[0])
-        held = body.action == "unassign" and shard.presence.roles_hold(body.user_id, net.uid, outcome.guild)
+        held = action == "unassign" and shard.presence.roles_hold(body.user_id, net.uid, outcome.guild)
         return Assigned(
-            action=body.action,
+            action=action,
             user_id=body.user_id,
             net_id=net.slot,
             net_uid=net.uid,
-            effective=held or body.action == "assign",
+            effective=held or action == "assign",
             hint="A rule on this user's roles still holds the net." if held else UNSET,
         )
 
@@ -261,7 +262,7 @@ def assign_many(body: BulkBody, write: Write) -> BulkWritten:
         return _bulk(items, _results(items, outcome.results))
 
     try:
-        return write.submit(commands, answer, atomic=body.atomic)
+        return write.submit(commands, answer, atomic=bool(body.atomic))
     except Refused as refused:
         results = [replace(one, changed=False) for one in _results(items, refused.results)]
         failed = sum(not one.ok for one in results)
@@ -284,7 +285,7 @@ def _checked(body: BulkBody) -> Items:
             f"{len(body.assignments)} items were sent; {MOST_ITEMS} are possible at once.",
             hint="Send them in several calls.",
         )
-    return [(item, item.action or body.action) for item in body.assignments]
+    return [(item, item.action or body.action or "assign") for item in body.assignments]
 
 
 def _results(items: Items, results: list[Change | ApiError]) -> list[BulkResult]:

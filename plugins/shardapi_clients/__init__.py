@@ -16,12 +16,12 @@ MINUTE_MS = 60_000
 
 class DisconnectBody(Body, kw_only=True):
     user_id: UserId
-    reason: Annotated[str, msgspec.Meta(max_length=200, description="What the operator's client is told")] = (
-        ""
-    )
-    block_minutes: Annotated[
-        int, msgspec.Meta(ge=0, le=1440, description="How long they may not come back")
-    ] = 0
+    reason: (
+        Annotated[str, msgspec.Meta(max_length=200, description="What the operator's client is told")] | None
+    ) = ""
+    block_minutes: (
+        Annotated[int, msgspec.Meta(ge=0, le=1440, description="How long they may not come back")] | None
+    ) = 0
 
 
 class Disconnected(Written, kw_only=True):
@@ -61,7 +61,7 @@ def disconnect(body: DisconnectBody, write: Write, shard: Shard) -> Disconnected
             shard.operators.block(body.user_id, until)
 
     def hang_up(answer: Disconnected) -> None:
-        answer.disconnected = shard.presence.disconnect(body.user_id, REASON, body.reason.strip())
+        answer.disconnected = shard.presence.disconnect(body.user_id, REASON, (body.reason or "").strip())
         if until:
             shard.operators.reload()
 

@@ -32,7 +32,7 @@ from shardapi.fields import clean_name
 
 from . import models
 from .bodies import ApplyBody, PresetBody
-from .document import Draft
+from .document import Draft, alike
 from .plan import Plan, carried
 from .shown import PresetShown
 from .steps import Step, Taken
@@ -127,8 +127,8 @@ def save(body: PresetBody, write: Write, shard: Shard, key: Key, call: Call) -> 
         old = models.find(guild, name)
         before = None if old is None else ANYTHING.decode(old)
         document = _encoded(Draft(body, sent, models.slots(guild), before).document())
-        if document == old:
-            return document, False
+        if old is not None and alike(ANYTHING.decode(document), before or {}):
+            return old, False
         if old is None and models.count(guild) >= MOST_PRESETS:
             raise errors.TOO_MANY_PRESETS(
                 f"There are {MOST_PRESETS} presets, which is the most.", hint="Delete one first."

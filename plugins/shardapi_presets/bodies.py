@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from shardapi import Body
 from shardapi.changes import FeatureChanges
-from shardapi.fields import CONTROLS, Name, NetUid, RoleRule, UserId
+from shardapi.fields import CONTROLS, Name, RoleRule, UserId
 
 MOST_NETS, MOST_RULES, MOST_ASSIGNMENTS = 50, 200, 5000
 
@@ -31,12 +31,23 @@ Number = Annotated[
 OwnId = Annotated[int, Meta(ge=1, le=2**31 - 1, description="What the preset calls the net")]
 
 
+SavedUid = Annotated[
+    str,
+    Meta(
+        pattern=r"^(net_[A-Za-z0-9_-]{1,60})?$(?!\n)",
+        description="A net's uid, which begins with net_; a slot is a number, without quotes",
+        examples=["net_jmqbkeg5s74cjkezqybwkhny"],
+    ),
+]
+SeatUid = Annotated[SavedUid, Meta(min_length=1)]
+
+
 class NetBody(Body, kw_only=True):
     """A net of the preset; `id` is what its assignments and rules call it, `uid` another name of `netUid`."""
 
     name: Name
-    net_uid: NetUid | None = None
-    uid: NetUid | None = None
+    net_uid: SavedUid | None = None
+    uid: SavedUid | None = None
     id: OwnId | None = None
 
 
@@ -44,13 +55,12 @@ class SeatBody(Body, kw_only=True):
     """A user and a net: one of the preset's own by its id, or any by its uid, or an active one by its slot."""
 
     schema_extra: ClassVar[dict[str, Any]] = {
-        "if": {"required": ["netId"], "properties": {"netId": {"type": "integer", "minimum": 1}}},
-        "then": {"properties": {"netUid": {"type": "null"}}},
-        "else": {"required": ["netUid"], "properties": {"netUid": {"type": "string", "minLength": 1}}},
+        "if": {"required": ["netUid"], "properties": {"netUid": {"type": "string", "minLength": 1}}},
+        "else": {"required": ["netId"], "properties": {"netId": {"type": "integer", "minimum": 1}}},
     }
 
     user_id: UserId
-    net_uid: NetUid | None = None
+    net_uid: SavedUid | None = None
     net_id: Number | None = None
     action: Annotated[Literal["assign"], Meta(description="A preset only adds")] | None = None
 
@@ -58,13 +68,13 @@ class SeatBody(Body, kw_only=True):
 class PresetRuleBody(RoleRule, kw_only=True):
     """A role, and its nets by netUids, which are preferred, by netIds or by netId."""
 
-    net_uids: Annotated[list[NetUid], Meta(max_length=MOST_NETS)] | None = None
+    net_uids: Annotated[list[SavedUid], Meta(max_length=MOST_NETS)] | None = None
     net_ids: Annotated[list[Number], Meta(max_length=MOST_NETS)] | None = None
     net_id: Number | None = None
 
 
 Seats = Annotated[list[SeatBody], Meta(max_length=MOST_ASSIGNMENTS)]
-SeatMap = dict[UserId, list[OwnId | Annotated[str, Meta(min_length=1, max_length=64)]]]
+SeatMap = dict[UserId, list[OwnId | SeatUid]]
 
 
 class PresetBody(Body, kw_only=True):
@@ -88,4 +98,4 @@ class PresetBody(Body, kw_only=True):
 class ApplyBody(Body, kw_only=True):
     """`partial`: make what can be made, where otherwise one refusal leaves everything as it is."""
 
-    partial: bool = False
+    partial: bool | None = False

@@ -157,6 +157,19 @@ class Draft:
         return features
 
 
+def alike(one: Document, other: Document) -> bool:
+    """Whether two documents say the same: the order of assignments says nothing."""
+    return _unordered(one) == _unordered(other)
+
+
+def _unordered(document: Document) -> Document:
+    lists = {user: sorted(map(str, nets)) for user, nets in document["assignments"].items()}
+    seats = sorted(
+        document["assignmentList"], key=lambda seat: (seat["userId"], f"{seat['netId']} {seat['netUid']}")
+    )
+    return {**document, "assignments": lists, "assignmentList": seats}
+
+
 def _mapped(seats: list[Document]) -> dict[str, list[int | str]]:
     """The assignments as a map: ids where they have one, else uids."""
     found: dict[str, list[int | str]] = {}

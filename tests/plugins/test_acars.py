@@ -166,7 +166,7 @@ def test_who_comes_while_it_is_written_is_counted(
         ({"text": 5}, "text"),
         ({**BRIEFING, "senderName": "x" * 65}, "senderName"),
         ({**BRIEFING, "senderName": "a\nb"}, "senderName"),
-        ({**BRIEFING, "senderName": None}, "senderName"),
+        ({**BRIEFING, "senderName": 5}, "senderName"),
         ({**BRIEFING, "durationMs": 6999}, "durationMs"),
         ({**BRIEFING, "durationMs": 10_001}, "durationMs"),
         ({**BRIEFING, "durationMs": 8500.5}, "durationMs"),
@@ -174,7 +174,7 @@ def test_who_comes_while_it_is_written_is_counted(
         ({**BRIEFING, "durationMs": True}, "durationMs"),
         ({**BRIEFING, "alertType": "Emergency"}, "alertType"),
         ({**BRIEFING, "alertType": ""}, "alertType"),
-        ({**BRIEFING, "alertType": None}, "alertType"),
+        ({**BRIEFING, "alertType": "loud"}, "alertType"),
     ],
 )
 def test_a_bad_value_is_refused_and_spends_nothing(
@@ -312,6 +312,12 @@ def test_what_the_store_cannot_keep_is_not_sent_and_spends_nothing(
     assert "acars" not in [message["type"] for message in listener.seen]
     store.execute(lambda: one("PRAGMA query_only = 0"))
     assert said(client.post(ACARS, json=BRIEFING, headers=KEPT))["routed"] == 1
+
+
+def test_null_stands_for_what_is_not_given(client: FlaskClient) -> None:
+    nothing = {"senderName": None, "durationMs": None, "alertType": None}
+    sent = said(client.post(f"{ACARS}?dryRun=true", json={**BRIEFING, **nothing}))
+    assert (sent["durationMs"], sent["alertType"]) == (8500, "non-emergency")
 
 
 def test_another_version_of_the_config_spends_nothing(client: FlaskClient) -> None:

@@ -517,7 +517,7 @@ def test_without_a_free_slot_the_refusal_says_what_to_do(make_app: Callable[...,
         ({"name": ".."}, "name"),
         ({"name": "n" * 65}, "name"),
         ({"assignments": "yes"}, "assignments"),
-        ({"assignments": None}, "assignments"),
+        ({"assignments": 0}, "assignments"),
         ({"relays": 1}, "relays"),
     ],
 )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import gevent
 import pytest
 from apps import API, client_of, client_with, problem, said
 from flask.testing import FlaskClient
@@ -53,6 +54,15 @@ def test_pages_are_cut_by_limit_and_before(app: ShardApp, client: FlaskClient) -
     rest = entries(app, client, f"?before={first[-1]['id']}&limit=1000")
     assert [entry["requestId"] for entry in rest] == ["r2", "r1", "r0"]
     assert entries(app, client, f"?before={rest[-1]['id']}") == []
+
+
+def test_calls_stand_in_the_order_in_which_they_were_done(app: ShardApp, client: FlaskClient) -> None:
+    client.post(f"{API}/nets", json={})  # waits to be written, while the next is written with its effect
+    gevent.sleep(0.01)
+    client.post(f"{API}/nets", json={"name": "A"})
+    assert [entry["status"] for entry in entries(app, client)] == [200, 400]
+    newest, oldest = entries(app, client, "?path=/nets")
+    assert newest["id"] < oldest["id"] and entries(app, client, f"?before={newest['id']}&limit=1") == [oldest]
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def test_nobody_is_blocked_who_is_not_connected(app: ShardApp, client: FlaskClie
         ({"userId": 1}, "userId"),
         ({"userId": ""}, "userId"),
         ({"userId": "1", "reason": "r" * 201}, "reason"),
-        ({"userId": "1", "reason": None}, "reason"),
+        ({"userId": "1", "reason": 5}, "reason"),
         ({"userId": "1", "blockMinutes": -1}, "blockMinutes"),
         ({"userId": "1", "blockMinutes": 1441}, "blockMinutes"),
         ({"userId": "1", "blockMinutes": 0.5}, "blockMinutes"),

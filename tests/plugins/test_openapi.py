@@ -10,7 +10,8 @@ import jsonschema_rs
 import msgspec
 import pytest
 import schemathesis
-from apps import API, client_of, client_with, problem
+from apps import API, client_of, client_with, problem, said
+from flask.testing import FlaskClient
 
 from shardapi import PUBLIC, NoBody, ShardApp
 from shardapi.auth import SCOPES
@@ -67,6 +68,26 @@ def declared(app: ShardApp) -> dict[tuple[str, str], Route]:
     """The routes of the API as the document names them."""
     routes = [r for r in app.shard.plugins.routes if r.rule.startswith("/api/") and not r.websocket]
     return {(route.method, re.sub("<(?:.*:)?(.*?)>", r"{\1}", route.rule)): route for route in routes}
+
+
+def test_what_is_read_may_be_written_back(client: FlaskClient, conform: Conform) -> None:
+    net = said(client.post(f"{API}/nets", json={"name": "A"}))
+    said(client.post(f"{API}/rules", json={"rules": [{"roleId": "1", "netId": net["netId"]}]}))
+    rules = said(client.get(f"{API}/rules"))["rules"]
+    seats = [{"userId": "7", "netUid": net["netUid"]}]
+    preset = said(client.post(f"{API}/presets", json={"name": "P", "assignments": seats, "rules": rules}))[
+        "preset"
+    ]
+    features = said(client.get(f"{API}/features"))["features"]
+    both = {name: net[name] for name in ("netUid", "netId")}
+    for name, path, body in (
+        ("RulesBody", "/rules", {"rules": rules}),
+        ("PresetBody", "/presets", preset),
+        ("FeaturesBody", "/features", {"features": features}),
+        ("AssignBody", "/assignments", {"userId": "7", **both}),
+    ):
+        conform({"$ref": f"#/components/schemas/{name}"}, body)
+        said(client.post(f"{API}{path}", json=body))
 
 
 def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:

@@ -161,6 +161,23 @@ def test_members_that_are_null_are_not_there(client: FlaskClient) -> None:
     assert save(client, **absent) == {"name": "Friday", "nets": [], "assignments": {}, "assignmentList": []}
 
 
+def test_the_order_of_seats_and_of_members_says_nothing(client: FlaskClient) -> None:
+    one, two = net(client), net(client, "Other")
+    seats = [{"userId": user, "netUid": uid} for user, uid in (("a", one), ("b", one), ("a", two))]
+    kept = save(client, assignments=seats)
+    assert said(client.post(PRESETS, json=kept))["changed"] is False
+    for same in (seats[::-1], {"b": [one], "a": [two, one]}):
+        again = said(client.post(PRESETS, json={"name": "Friday", "assignments": same}))
+        assert (again["changed"], again["preset"]) == (False, kept)
+    assert said(client.post(PRESETS, json={"name": "Friday", "assignments": {"a": [one]}}))["changed"] is True
+
+
+@pytest.mark.parametrize("seat", ["1", "no uid", "net_", ""])
+def test_a_seat_that_can_be_no_uid_is_refused_as_it_is_saved(client: FlaskClient, seat: str) -> None:
+    refused = problem(client.post(PRESETS, json={"name": "A", "assignments": {"a": [seat]}}), "invalid_value")
+    assert "without quotes" in refused["error"] or not seat
+
+
 def test_what_was_answered_can_be_saved_again_and_changes_nothing(app: ShardApp, client: FlaskClient) -> None:
     uid, other = net(client), net(client, "Other")
     kept = save(
@@ -311,7 +328,7 @@ def test_names_go_all_the_way_round_at_a_live_shard(shard: Server) -> None:
 OWN = [{"id": 1, "name": "A"}]
 BAD: list[tuple[Preset, str, str]] = [
     ({"nets": {}}, "invalid_value", "nets"),
-    ({"nets": [{"id": 1}]}, "invalid_value", "nets[0]"),
+    ({"nets": [{"id": 1}]}, "invalid_value", "nets[0].name"),
     ({"nets": [{"name": "n" * 65}]}, "invalid_value", "nets[0].name"),
     ({"nets": [{"name": ".."}]}, "invalid_value", "nets[0].name"),
     ({"nets": [{"name": "A", "id": 0}]}, "invalid_value", "nets[0].id"),
@@ -360,7 +377,7 @@ BAD: list[tuple[Preset, str, str]] = [
     ),
     ({"rules": [{"roleId": "5", "netUids": []}] * 201}, "invalid_value", "rules"),
     ({"rules": [{"roleId": "5", "netUids": [GONE] * 51}]}, "invalid_value", "rules[0].netUids"),
-    ({"features": {"nosuch": True}}, "invalid_value", "features"),
+    ({"features": {"nosuch": True}}, "invalid_value", "features.nosuch"),
     ({"features": {"maxNets": 51}}, "invalid_value", "features.maxNets"),
     ({"features": {"maxNets": "9"}}, "invalid_value", "features.maxNets"),
     ({"features": {"orgLink": {"netId": 9}}}, "net_not_found", "features.orgLink.netId"),
