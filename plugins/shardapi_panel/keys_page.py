@@ -3,6 +3,7 @@
 from typing import Any
 
 import flask
+from markupsafe import Markup
 
 from shardapi import Key, clock
 from shardapi.auth import BUNDLES, SCOPES
@@ -16,6 +17,7 @@ from .sessions import DAY_MS
 ONCE = "panel.once"  # among the app's extensions
 EVERYTHING = "everything"
 EACH = 50
+NAMED = Markup("The key “<bdi>{}</bdi>” ")
 WORTH = ("/status", "/roster", "/assignments", "/metrics", "/audit")  # what a new key tries first
 
 
@@ -94,9 +96,9 @@ def revoke(key_id: str) -> Any:
     """End a key for good."""
     key, way = _found(key_id), inside()
     if this_shard().keys.revoke(key.id, record=lambda: way.record(f"/panel/keys/{key.id}/revoke")):
-        flask.flash(f"The key “{key.name}” is revoked; what it had open is closed.")
+        flask.flash(NAMED.format(key.name) + "is revoked; what it had open is closed.")
     else:
-        flask.flash(f"The key “{key.name}” had been revoked already.")
+        flask.flash(NAMED.format(key.name) + "had been revoked already.")
     return flask.redirect(flask.url_for("panel.keys"), 303)
 
 

@@ -1,5 +1,5 @@
 // The archive: entries are restored, changed and deleted; each write names the entry as it was read.
-import { api, confirmDialog, h, toast } from "./panel.js";
+import { api, bdi, confirmDialog, h, toast } from "./panel.js";
 import { ask, field } from "./form.js";
 import { tagged } from "./merging.js";
 
@@ -9,7 +9,7 @@ const choice = (name, label, hint) => h("label", { class: "choice" }, h("input",
 async function restore(uid, name, row) {
   const called = h("input", { name: "name", value: name, dir: "auto", autocomplete: "off" });
   const done = await ask({
-    title: `Restore ${name}`,
+    title: ["Restore ", bdi(name)],
     button: "Restore",
     fields: [field("Name", called, "It keeps its uid and gets a free number."), choice("assignments", "With its people", "who were put on it by hand"), choice("relays", "With its relays", "as far as their nets are there")],
     async send(form) {
@@ -21,7 +21,7 @@ async function restore(uid, name, row) {
   if (!done) return;
   row.querySelector("[data-do=restore]").disabled = true;
   if (!row.querySelector(".badge")) row.querySelector("[data-name]").after(" ", h("span", { class: "badge ok" }, "active"));
-  toast(done.changed ? `${done.name} is back as number ${done.netId}${done.skipped?.length ? `; ${done.skipped.length} relays were left out` : ""}.` : `${done.name} is active already.`);
+  toast([bdi(done.name), done.changed ? ` is back as number ${done.netId}${done.skipped?.length ? `; ${done.skipped.length} relays were left out` : ""}.` : " is active already."]);
 }
 
 async function edit(uid) {
@@ -31,7 +31,7 @@ async function edit(uid) {
   const notes = h("textarea", { name: "notes", rows: "6", dir: "auto" }, entry.notes);
   const filled = [name, tags, notes].map((control) => [control, control.value]); // a form has other line breaks than an entry may
   const done = await ask({
-    title: `Edit ${entry.name}`,
+    title: ["Edit ", bdi(entry.name)],
     button: "Save",
     fields: [field("Name", name), field("Tags", tags, "One a line; up to 32 of 40 characters."), field("Notes", notes, "Up to 8,000 characters.")],
     async send() {
@@ -53,10 +53,10 @@ async function edit(uid) {
 }
 
 async function remove(uid, name, row) {
-  if (!(await confirmDialog(`Delete ${name} for ever?`, "The entry cannot be brought back. A net of it that is active stays as it is.", { confirm: "Delete for ever", danger: true }))) return;
+  if (!(await confirmDialog(["Delete ", bdi(name), " for ever?"], "The entry cannot be brought back. A net of it that is active stays as it is.", { confirm: "Delete for ever", danger: true }))) return;
   await api("DELETE", path(uid));
   row.remove();
-  toast(`${name} is deleted.`);
+  toast([bdi(name), " is deleted."]);
 }
 
 document.getElementById("entries")?.addEventListener("click", async (event) => {

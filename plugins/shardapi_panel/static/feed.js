@@ -29,16 +29,16 @@ export class Feed {
     this.soon();
   }
 
-  line(event, shape, text) {
+  line(event, shape, ...told) {
     const at = new Date(event.at);
     const time = h("time", { datetime: event.at }, local(at).slice(11));
-    const said = h("span", {}, text), { uid, action } = event.data;
+    const said = h("span", {}, ...told), { uid, action } = event.data;
     if (uid && (action === "net.rename" || !this.board.byUid(uid))) this.unnamed.push([event, said]);
     return h("li", { class: shape, title: event.data.keyId ? `by ${event.data.keyId}` : null }, time, h("i", { "aria-hidden": "true" }), said);
   }
 
   retell() { // the board was read anew
-    for (const [event, said] of this.unnamed) said.textContent = tale(event, this.board)[1];
+    for (const [event, said] of this.unnamed) said.replaceChildren(...tale(event, this.board).slice(1));
     this.unnamed = this.unnamed.filter(([{ data }]) => !this.board.byUid(data.uid)).slice(-MOST);
   }
 

@@ -1,9 +1,10 @@
 // What the board can do to people: put them on nets, take them off, send them home.
-import { api, h, moment, toast } from "./panel.js";
+import { api, bdi, h, moment, toast } from "./panel.js";
 import { ask, field } from "./form.js";
 
 const AT_ONCE = 200;
 
+const called = (people) => (people.length === 1 ? bdi(people[0].name) : names(people));
 export const names = (people) => (people.length === 1 ? people[0].name : `${people.length} operators`);
 
 export async function move(people, net, action, minutes) {
@@ -27,12 +28,13 @@ export async function move(people, net, action, minutes) {
 }
 
 export function told(people, net, action, { applied, failed }, minutes = 0) {
-  const who = names(people), on = action === "assign" ? "on" : "off";
+  const on = action === "assign" ? "on" : "off";
   const verb = people.length === 1 ? "is" : "are";
   const how = minutes ? ` for ${minutes} min` : "";
-  const text = failed.length ? failed.slice(0, 3).join(" ") : applied ? `${who} ${verb} ${on} ${net.name}${how}.` : `${who} ${verb} ${on} ${net.name} already.`;
-  toast(text, failed.length ? "error" : "ok");
-  return text;
+  const text = failed.length ? failed.slice(0, 3).join(" ") : [called(people), ` ${verb} ${on} `, bdi(net.name), applied ? `${how}.` : " already."];
+  const line = h("span", {}, text);
+  toast(line, failed.length ? "error" : "ok");
+  return line.textContent;
 }
 
 // A filter, and the nets it leaves, to choose one with the arrows.
@@ -82,7 +84,7 @@ export async function assign(people, board, say) {
   const minutes = h("input", { name: "expiresMinutes", type: "number", min: "0.25", max: "1440", step: "any", placeholder: "until taken off", inputmode: "decimal" });
   const on = (net) => people.filter((one) => one.slots.has(net.slot)).length;
   await ask({
-    title: people.length ? `Put ${names(people)} on a net` : "Put someone on a net",
+    title: people.length ? ["Put ", called(people), " on a net"] : "Put someone on a net",
     button: "Assign",
     fields: [
       user && field("Operator's user id", user, "Who is away is on the net as soon as they join."),
@@ -105,7 +107,7 @@ export async function unassign(people, board, say, shown) {
   if (!nets.length) return say(`${names(people)}: on no net that can be taken.`);
   const reasons = people.length === 1 ? await whys(people[0]) : new Map();
   await ask({
-    title: `Take ${names(people)} off a net`,
+    title: ["Take ", called(people), " off a net"],
     button: "Take off",
     fields: chooser(nets, (net) => reasons.get(net.uid) ?? (people.length > 1 ? `${people.filter((one) => one.slots.has(net.slot)).length} on it` : ""), shown),
     async send(form) {
@@ -136,7 +138,7 @@ export async function disconnect(people, say) {
   const reason = h("input", { name: "reason", maxlength: "200", autocomplete: "off" });
   const minutes = h("input", { name: "blockMinutes", type: "number", min: "0", max: "1440", value: "0" });
   await ask({
-    title: `Disconnect ${names(people)}`,
+    title: ["Disconnect ", called(people)],
     button: "Disconnect",
     danger: true,
     fields: [
@@ -146,9 +148,9 @@ export async function disconnect(people, say) {
     async send() {
       let many = 0;
       for (const { id } of people) many += (await api("POST", "/clients/disconnect", { userId: id, reason: reason.value, blockMinutes: Number(minutes.value) })).disconnected;
-      const text = people.length === 1 ? `${people[0].name} was disconnected.` : `${people.length} operators were disconnected.`;
-      toast(text);
-      say(text);
+      const verb = people.length === 1 ? "was" : "were";
+      toast([called(people), ` ${verb} disconnected.`]);
+      say(`${names(people)} ${verb} disconnected.`);
       return { many };
     },
   });

@@ -1,5 +1,5 @@
 // What the board can do to nets: make, rename, archive, bring back; open and close the operation.
-import { api, confirmDialog, h, toast } from "./panel.js";
+import { api, bdi, confirmDialog, h, toast } from "./panel.js";
 import { ask, field } from "./form.js";
 
 const nameField = (value = "") => h("input", { name: "name", value, maxlength: "80", autocomplete: "off", dir: "auto", autofocus: "" });
@@ -21,7 +21,7 @@ export async function make(say) {
 export async function rename(net, say) {
   const name = nameField(net.name);
   await ask({
-    title: `Rename ${net.name}`,
+    title: ["Rename ", bdi(net.name)],
     button: "Rename",
     fields: [field("Name", name, "1 to 64 characters; its people stay on it.")],
     async send() {
@@ -34,15 +34,14 @@ export async function rename(net, say) {
 
 export async function archive(net, people, say) {
   await ask({
-    title: `Archive ${net.name}`,
+    title: ["Archive ", bdi(net.name)],
     button: "Archive",
     danger: true,
     fields: [h("p", {}, people ? `${people} on it leave it, and whoever talks on it is stopped. ` : "Nobody is on it. ", "The archive keeps it with its assignments; it can be restored there.")],
     async send() {
       await api("POST", "/nets/remove", { netUid: net.uid });
-      const text = `${net.name} is in the archive.`;
-      say(text);
-      toast(text);
+      say(`${net.name} is in the archive.`);
+      toast([bdi(net.name), " is in the archive."]);
       document.querySelector("#toasts > :last-child > button")?.before(h("button", { type: "button", class: "button small", onclick: ({ target }) => { target.closest(".toast").remove(); restore(net, say); } }, "Undo"));
       return true;
     },

@@ -13,6 +13,9 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** A name in a sentence, which it does not turn round. */
+export const bdi = (name) => h("bdi", {}, name);
+
 /** Raised when the API refuses: `status`, `problem` (its document), and its sentence as the message. */
 export class Refused extends Error {
   constructor(status, problem) {

@@ -1,5 +1,5 @@
 // Presets: a preview is the dry run of the apply; what it shows is what the apply does.
-import { api, confirmDialog, h, toast } from "./panel.js";
+import { api, bdi, confirmDialog, h, toast } from "./panel.js";
 import { refuse, sending } from "./form.js";
 import { quoted, tagged } from "./merging.js";
 
@@ -17,7 +17,7 @@ async function learn() { // names for what steps name by uid and user id
 function object(step, names) {
   if (step.step === "operation.set") return step.open ? "open" : "closed";
   if (step.step !== "assign") return step.name ?? "";
-  return `${known.get(step.userId) ?? step.userId} → ${known.get(step.netUid) ?? names.get(step.netId) ?? (step.netUid || "a new net")}`;
+  return [bdi(known.get(step.userId) ?? step.userId), " → ", bdi(known.get(step.netUid) ?? names.get(step.netId) ?? (step.netUid || "a new net"))];
 }
 
 function outcome(step, done) {
@@ -63,7 +63,7 @@ async function preview(name) {
   }
   const apply = h("button", { type: "submit", class: "button primary" }, "");
   const close = h("button", { type: "button", class: "button" }, "Close");
-  const body = h("div", { class: "plan" }), heading = h("h2", { id: "plan-title", dir: "auto" }, `Preview of ${name}`);
+  const body = h("div", { class: "plan" }), heading = h("h2", { id: "plan-title" }, "Preview of ", bdi(name));
   const form = h("form", { method: "dialog", class: "stack" }, body, h("div", { class: "buttons" }, close, apply));
   const dialog = h("dialog", { class: "dialog wide", "aria-labelledby": "plan-title" }, heading, form);
   const show = ({ results, refusal }, done) => {
@@ -84,9 +84,9 @@ async function preview(name) {
       return null;
     }));
     if (!done) return;
-    heading.textContent = `${name} is applied`;
+    heading.replaceChildren(bdi(name), " is applied");
     show(done, true);
-    toast(`${name} is applied: ${done.applied} changed, ${done.skipped} so already${done.failed ? `, ${done.failed} refused` : ""}.`, done.failed ? "error" : "ok");
+    toast([bdi(name), ` is applied: ${done.applied} changed, ${done.skipped} so already${done.failed ? `, ${done.failed} refused` : ""}.`], done.failed ? "error" : "ok");
     close.focus();
   });
   dialog.addEventListener("close", () => dialog.remove());
@@ -96,11 +96,11 @@ async function preview(name) {
 }
 
 async function remove(name, row) {
-  if (!(await confirmDialog(`Delete ${name}?`, "What it was applied to stays as it is. The preset itself cannot be brought back.", { confirm: "Delete", danger: true }))) return;
+  if (!(await confirmDialog(["Delete ", bdi(name), "?"], "What it was applied to stays as it is. The preset itself cannot be brought back.", { confirm: "Delete", danger: true }))) return;
   try {
     await api("DELETE", path(name));
     row.remove();
-    toast(`${name} is deleted.`);
+    toast([bdi(name), " is deleted."]);
   } catch (refusal) {
     toast(refusal.problem?.error ?? refusal.message, "error");
   }
@@ -138,7 +138,7 @@ async function save(preset, revision, there) {
     const { body, tag } = await tagged("/presets"), now = body.presets.some((one) => one.name === preset.name.trim());
     if (now === there && !there) return save(preset, tag, there);
     const text = "Presets were saved or deleted by someone else since this page was read. Nothing was saved yet.";
-    const sure = await confirmDialog(`Save ${preset.name.trim()} all the same?`, text, { confirm: now ? "Save over theirs" : "Save", danger: true });
+    const sure = await confirmDialog(["Save ", bdi(preset.name.trim()), " all the same?"], text, { confirm: now ? "Save over theirs" : "Save", danger: true });
     if (sure) return save(preset, tag, now);
     throw new Error("Nothing was saved. The name you entered is still here.");
   }
@@ -148,7 +148,7 @@ part("save").addEventListener("submit", async (event) => {
   event.preventDefault();
   const form = event.target, name = form.elements.name.value.trim();
   const there = [...document.querySelectorAll("#presets tbody tr")].some((row) => row.dataset.name === name);
-  if (there && !(await confirmDialog(`Save over ${name}?`, "There is a preset of that name; it becomes the board of now.", { confirm: "Save over it", danger: true }))) return;
+  if (there && !(await confirmDialog(["Save over ", bdi(name), "?"], "There is a preset of that name; it becomes the board of now.", { confirm: "Save over it", danger: true }))) return;
   const saved = await sending(form, async () => save(await collected(form), quoted(form.dataset.revision), there));
   if (saved) location.reload();
 });

@@ -10,7 +10,7 @@ addEventListener("securitypolicyviolation", (event) => {
 const OURS = new Set(`html head meta title link script body a header nav main div section aside footer form fieldset legend
   label input select option optgroup datalist textarea button details summary dialog template h1 h2 h3 h4 p span strong b
   i em small code pre time dl dt dd ul ol li table caption thead tbody tr th td svg path rect circle line g title
-  noscript iframe search br`.split(/\s+/));
+  noscript iframe search br bdi`.split(/\s+/));
 
 function stranger(element) {
   const name = element.localName, value = (attribute) => element.getAttribute(attribute) ?? "";
