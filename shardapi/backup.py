@@ -11,6 +11,7 @@ A backup is a ZIP file that anybody can look into:
 It is a secret: who has it can sign tokens for the shard.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -37,6 +38,7 @@ MANIFEST, SECRET, SETTINGS = "backup.json", "signing.secret", "settings.toml"
 CHUNK = 1 << 20
 DRAFT = ".shardapi-backup-"
 YOUNG_SECONDS = 60
+FULL = (errno.ENOSPC, errno.EDQUOT)
 UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, KeyError)
 
 
@@ -224,21 +226,48 @@ def copied(name: str, content: IO[bytes], out: IO[bytes] | None = None) -> Membe
     return Member(name, size, digest.hexdigest())
 
 
+def glance(path: Path) -> Manifest:
+    """What a backup says of itself, and nothing else of it. Raises BackupError."""
+    with _opened(path) as archive:
+        return _manifest(path, archive)
+
+
 def check(path: Path, into: Path | None = None) -> Manifest:
     """Read a backup from end to end, and write its files into a folder if one is named. Raises BackupError."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            manifest = _manifest(path, archive)
+    with _opened(path) as archive:
+        manifest = _manifest(path, archive)
+        with _room(path, into, manifest):
             for said in manifest.files:
                 with archive.open(said.name) as content, _out(into, said.name) as out:
                     found = copied(said.name, content, out)
                 if found != said:
                     raise BackupError(f"{path} is damaged: {said.name} is not what it was")
+    return manifest
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
     except OSError as error:
         raise BackupError(f"{error.filename or path}: {error.strerror or error}") from error
     except UNREADABLE as error:
         raise BackupError(f"{path} is no whole backup: {error}") from error
-    return manifest
+
+
+@contextmanager
+def _room(path: Path, into: Path | None, manifest: Manifest) -> Iterator[None]:
+    """Say what is full where it is the disk that is written to."""
+    try:
+        yield
+    except OSError as error:
+        if into is None or error.errno not in FULL:
+            raise
+        needed = sum(one.bytes for one in manifest.files) // 1_000_000 + 1
+        raise BackupError(
+            f"{into.parent}: {error.strerror}: what is in {path} needs {needed} MB; nothing was changed"
+        ) from error
 
 
 def _manifest(path: Path, archive: zipfile.ZipFile) -> Manifest:

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from .backup import SECRET, drafting, sync
 from .config import Config
 from .folder import RESTORING, STORE
 from .process import Process
+from .remains import kept_aside
 from .retention import free_name
 from .snapshot import BackupError
 from .store import FAILURES, alone, many, one, results
@@ -33,6 +35,12 @@ class Place:
         """The store that is there now, if there is one."""
         return self.path / STORE
 
+    @property
+    def replaced(self) -> Path:
+        """The store that another takes the place of; one that was interrupted may have set it aside already."""
+        kept = kept_aside(self.path)
+        return kept / STORE if kept is not None and (kept / STORE).exists() else self.store
+
     def secret_differs(self, settings: Config) -> bool:
         """Whether the settings name a secret that opens nothing of what the draft's has closed."""
         secret = self.draft / SECRET
@@ -40,16 +48,20 @@ class Place:
         return bool(settings.signing_secret.strip() and not set(then) & set(settings.signing_secret.split()))
 
     def put(self) -> None:
-        """Make what is in the draft the folder's content; what was there is kept in `aside`."""
+        """Make what is in the draft the folder's content; what was there is kept in `aside`.
+
+        What one that was interrupted has set aside comes back first, and goes into the same folder then.
+        """
+        kept = kept_aside(self.path)
+        if kept is not None and kept.is_dir():
+            self._undo(kept)
         names = sorted(path.name for path in self.draft.iterdir())
         before = [STORE + end for end in OF_A_STORE] + [name for name in names if name != STORE]
         before = [name for name in before if (self.path / name).exists()]
         self._let_go()
-        (self.path / RESTORING).write_text("A restore that has not come to its end; run it again.\n")
-        sync(self.path)
         if before:
-            self.aside = free_name(self.path, "replaced-", "")
-            self.aside.mkdir(mode=0o700)
+            self.aside = kept or free_name(self.path, "replaced-", "")
+        self._mark()
         for name in before:
             with suppress(FileNotFoundError):  # a WAL that was emptied
                 os.rename(self.path / name, self.aside / name)  # type: ignore[operator]
@@ -60,6 +72,34 @@ class Place:
         self._belong(names)
         sync(self.path)
         (self.path / RESTORING).unlink()
+        sync(self.path)
+
+    def _undo(self, kept: Path) -> None:
+        """Put what is the owner's in the place of what has its name."""
+        for name in os.listdir(kept):
+            there = self.path / name
+            if there.is_dir() and not there.is_symlink():
+                shutil.rmtree(there)
+            os.rename(kept / name, there)
+        sync(self.path)
+
+    def _mark(self) -> None:
+        """Leave word that this has begun, and where what was there is kept: all of that or nothing."""
+        mark = self.draft / RESTORING
+        name = self.aside.name if self.aside is not None else ""
+        if self.aside is not None:
+            self.aside.mkdir(mode=0o700, exist_ok=True)
+        try:
+            with mark.open("w") as file:
+                file.write(f"A restore that has not come to its end; run it again.\n{name}\n")
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(mark, self.path / RESTORING)
+        except OSError:
+            if self.aside is not None:
+                with suppress(OSError):
+                    self.aside.rmdir()
+            raise
         sync(self.path)
 
     def _let_go(self) -> None:
@@ -109,9 +149,9 @@ def place(path: Path, force: bool, what: str) -> Iterator[Place]:
                 )
             with drafting(path, DRAFT) as draft:
                 yield Place(path, draft)
-    except OSError as error:
+    except (OSError, *FAILURES) as error:
         left = "run it again" if (path / RESTORING).exists() else "nothing in it was changed"
-        raise BackupError(f"{path}: {error.strerror}; {left}") from error
+        raise BackupError(f"{path}: {getattr(error, 'strerror', None) or error}; {left}") from error
     finally:
         os.close(serving)
 

@@ -1,6 +1,7 @@
 """What a shard has left behind in a data folder that has none of its data any more, and the way back to that."""
 
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -24,6 +25,15 @@ def lost(folder: Path) -> list[str]:
 def left_behind(folder: Path) -> list[str]:
     """The names of what only a shard leaves in its folder, its store aside."""
     return sorted(path.name for pattern in LEFT for path in folder.glob(pattern))
+
+
+def kept_aside(folder: Path) -> Path | None:
+    """Where a restore that was interrupted keeps what was in the folder, None if it had not come to that."""
+    try:
+        last = (folder / RESTORING).read_text("ascii", "replace").split()[-1:]
+    except OSError:
+        return None
+    return folder / last[0] if last and re.fullmatch(r"replaced-[\d-]+", last[0]) else None
 
 
 def has_data(folder: Path) -> bool:

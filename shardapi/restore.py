@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from .backup import SETTINGS, Manifest, check
+from .backup import SETTINGS, Manifest, check, glance
 from .config import Config
 from .folder import STORE
 from .placing import begin_anew, place
@@ -52,10 +52,11 @@ def _unpacked(settings: Config, file: Path, into: Path) -> Manifest:
 
 def restore(settings: Config, file: Path, force: bool) -> Restored:
     """Make the data folder what a backup holds. Raises BackupError."""
+    glance(file)
     with place(settings.folder, force, "the backup") as there:
         manifest = _unpacked(settings, file, there.draft)
         epoch = begin_anew(there.draft / STORE)
-        compared, keys, operators = _revived(there.store, there.draft / STORE)
+        compared, keys, operators = _revived(there.replaced, there.draft / STORE)
         differs = there.secret_differs(settings)
         there.put()
     return Restored(manifest, epoch, there.aside, compared, keys, operators, differs)

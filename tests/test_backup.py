@@ -1,5 +1,6 @@
 """Backups are one moment of the shard, whole and private; a restore makes it so again, and says what came back."""
 
+import errno
 import json
 import os
 import random
@@ -296,6 +297,7 @@ def test_what_is_no_backup_is_refused(tmp_path: Path) -> None:
     assert "is no whole backup" in refusal(run("restore", tmp_path / "text", *new))
     assert "it has no backup.json" in refusal(run("restore", tmp_path / "other.zip", *new))
     assert "No such file" in refusal(run("restore", tmp_path / "none.zip", *new))
+    assert not (tmp_path / "new").exists()
 
 
 # -- where it is not restored
@@ -374,12 +376,19 @@ def test_a_broken_store_is_replaced_and_kept_aside(
     assert [key.name for key in make_app().shard.keys.all()] == ["bot"]
 
 
-@pytest.mark.parametrize("moves", range(4))  # store and secret aside, store and secret in
+@pytest.mark.parametrize("moves", range(6))  # files of a plugin, store and secret aside, and those in
 def test_a_restore_that_is_interrupted_is_refused_to_start_and_can_be_done_again(
-    app: ShardApp, made: Path, data: Path, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, moves: int
+    app: ShardApp, data: Path, make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: int
 ) -> None:
+    key, made = app.shard.keys.create("bot", ["read:status"])[0], tmp_path / "made.zip"
+    (data / "nets").mkdir()
+    (data / "nets" / "file").write_text("then")
+    said(run("backup", made, "--data-dir", data, "--json"))
     app.shard.keys.create("later", ["read:status"])
+    app.shard.keys.revoke(key.id)
     app.shard.close()
+    (data / "nets" / "file").write_text("now")
+    secret = (data / "signing.secret").read_text()
     real, left = os.rename, [moves]
 
     def rename(one: Any, other: Any) -> None:
@@ -393,10 +402,17 @@ def test_a_restore_that_is_interrupted_is_refused_to_start_and_can_be_done_again
     monkeypatch.setattr(placing.os, "rename", real)
     assert "has not come to its end" in refusal(run("keys", "list", "--data-dir", data))
     assert "has not come to its end" in refusal(run("backup", data.parent / "x.zip", "--data-dir", data))
-    said(run("restore", made, "--data-dir", data, "--json"))
+    (aside,) = data.glob("replaced-*")
+    told = run("doctor", "--json", "--data-dir", data).stdout
+    assert f"what was there before is kept in {aside}" in told
+    done = said(run("restore", made, "--data-dir", data, "--json"))
     assert [key.name for key in make_app().shard.keys.all()] == ["bot"]
-    stores = [path for path in data.glob("replaced-*/shard.sqlite3")]
-    assert 2 in [value(path, "SELECT count(*) FROM api_key") for path in stores]
+    assert list(data.glob("replaced-*")) == [aside] == [Path(done["replaced"])]
+    assert {path.name for path in aside.iterdir()} == {"shard.sqlite3", "signing.secret", "nets"}
+    assert value(aside / "shard.sqlite3", "SELECT count(*) FROM api_key") == 2
+    assert (aside / "signing.secret").read_text() == secret and (aside / "nets" / "file").read_text() == "now"
+    assert (data / "nets" / "file").read_text() == "then"
+    assert done["keysGoodAgain"] == [{"id": key.id, "name": "bot"}]  # which the store set aside knows
 
 
 @pytest.mark.root
@@ -419,6 +435,34 @@ def test_a_full_disk_leaves_the_older_backup(made: Path, data: Path, tmp_path: P
         assert re.search("No space left|disk is full", line) and "no backup was made" in line
         assert kept.read_bytes() == made.read_bytes()
         assert {path.name for path in disk.path.iterdir()} == {"b.zip", "ballast"}
+
+
+@pytest.mark.root
+def test_a_restore_onto_a_full_disk_names_that_and_changes_nothing(made: Path, tmp_path: Path) -> None:
+    with Disk(tmp_path / "disk", "100k") as disk:
+        (disk.path / "data").mkdir()
+        line = refusal(run("restore", made, "--data-dir", disk.path / "data"))
+        assert line.startswith(
+            f"Error: {disk.path / 'data'}: No space left on device: what is in {made} needs 1 MB"
+        )
+        assert line.endswith("; nothing was changed")
+        assert {path.suffix for path in (disk.path / "data").iterdir()} == {".lock"}
+
+
+def test_a_disk_that_is_full_at_the_last_moment_leaves_the_shard_as_it_was(
+    app: ShardApp, made: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.shard.close()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = {path.name for path in data.iterdir()}
+    with monkeypatch.context() as patch:
+        patch.setattr(placing.os, "replace", full)
+        line = refusal(run("restore", "--force", made, "--data-dir", data))
+    assert line == f"Error: {data}: No space left on device; nothing in it was changed"
+    assert {path.suffix for path in data.iterdir() if path.name not in before} <= {".lock"}
 
 
 def test_a_folder_that_is_not_there_is_named(data: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..folder import RESTORING
-from ..remains import SECRET
+from ..remains import SECRET, kept_aside
 from ..units import STATE, SYSTEM_SETTINGS
 from .case import Case
 from .finding import Finding, error, info, ok, warn
@@ -28,8 +28,9 @@ def look(case: Case) -> Iterator[Finding]:
     case.need_folder()
     whole = not (case.folder / RESTORING).exists()
     if not whole:
+        kept = kept_aside(case.folder) or "replaced-…"
         what = f"a restore or import into {case.folder} has not come to its end: the shard does not start"
-        yield error("files.restore", what, "Run it again; what was there before is kept in replaced-….")
+        yield error("files.restore", what, f"Run it again; what was there before is kept in {kept}.")
     found = [*_folder(case.folder), *_secret(case), *_owners(case.folder), *_writable(case.folder)]
     yield from found
     if whole and not found:
