@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from .backup import SETTINGS, Manifest, check, glance
+from .backup import SETTINGS, Manifest, check, glance, secrets_of
 from .config import Config
 from .folder import STORE
 from .placing import begin_anew, place
@@ -31,6 +31,7 @@ class Restored(msgspec.Struct, frozen=True):
     keys: tuple[Revived, ...]
     operators: tuple[Revived, ...]
     secret_differs: bool
+    without_secret: bool
 
 
 def verify(settings: Config, file: Path) -> Manifest:
@@ -59,7 +60,8 @@ def restore(settings: Config, file: Path, force: bool) -> Restored:
         compared, keys, operators = _revived(there.replaced, there.draft / STORE)
         differs = there.secret_differs(settings)
         there.put()
-    return Restored(manifest, epoch, there.aside, compared, keys, operators, differs)
+    without = not secrets_of(settings)
+    return Restored(manifest, epoch, there.aside, compared, keys, operators, differs, without)
 
 
 def _revived(now: Path, then: Path) -> tuple[bool, tuple[Revived, ...], tuple[Revived, ...]]:

@@ -154,7 +154,10 @@ def test_a_backup_without_the_signing_secret_is_made_and_removes_no_older_one(
         assert done.exit_code == 1 and "whole" not in done.stdout
         assert f"has no signing secret, because {data / 'signing.secret'} is not there" in done.stderr
     assert len(list(kept.iterdir())) == 3
-    assert "signing.secret" not in members(Path(json.loads(done.stdout)["file"]))
+    lacking = Path(json.loads(done.stdout)["file"])
+    assert "signing.secret" not in members(lacking)
+    restored = said(run("restore", lacking, "--data-dir", tmp_path / "new", "--json"))
+    assert "there is no signing secret" in restored["warnings"][1]
     env = {"SHARDAPI_SIGNING_SECRET": "one-of-the-settings"}
     assert (
         len(said(run("backup", "--keep", "1", kept, "--data-dir", data, "--json", env=env))["removed"]) == 3

@@ -141,6 +141,11 @@ def _warnings(done: "Restored") -> list[str]:
         f" shardapi operators revoke {one.id or 'all'}"
         for one in done.operators
     ]
+    if done.without_secret:
+        lines.append(
+            "there is no signing secret, in the backup or here: operators' tokens, public links and the secrets of"
+            " webhooks are lost, unless signing.secret is put into the data folder before the start"
+        )
     if done.secret_differs:
         lines.append(
             "signing_secret in the settings is not the backup's: operators' tokens, public links and the secrets of"
