@@ -15,7 +15,7 @@ from .desk import Desk
 def status(shard: Shard, as_json: bool) -> None:
     """Show which channel is told what, and how that fares."""
     desk = Desk.current()
-    row, parked = desk.row()
+    row, parked, retrying = desk.row()
     state = desk.outbox.state(row)
     facts = {
         "url": row.url,
@@ -31,6 +31,7 @@ def status(shard: Shard, as_json: bool) -> None:
         "nextAttemptAt": iso(row.next_at),
         "lastGapAt": iso(row.gap_at),
         "parked": parked,
+        "retrying": retrying,
     }
     if as_json:
         return say(facts)
@@ -45,6 +46,8 @@ def status(shard: Shard, as_json: bool) -> None:
         click.echo(f"It has missed events, last {iso(row.gap_at)}: the log did not keep them.")
     if parked:
         click.echo(f"{parked} events were refused: `shardapi discord replay` tells them again.")
+    if retrying:
+        click.echo(f"{retrying} events that were refused are tried again.")
 
 
 @click.command("test")

@@ -110,12 +110,13 @@ class Desk:
             )
         return self.channel
 
-    def row(self) -> tuple[Row, int]:
-        """How the channel fares, and how many events are parked."""
+    def row(self) -> tuple[Row, int, int]:
+        """How the channel fares, how many events are parked, and how many tried again."""
         channel = self.chosen()
-        rows, parked = self.outbox.rows()
-        row = next((one for one in rows if one.id == PREFIX + channel.webhook), None)
-        return row or self._row(channel), parked.get(PREFIX + channel.webhook, 0)
+        rows, parked, aside = self.outbox.rows()
+        id_ = PREFIX + channel.webhook
+        row = next((one for one in rows if one.id == id_), None)
+        return row or self._row(channel), parked.get(id_, 0), aside.get(id_, 0)
 
     def test(self) -> Result:
         """Send the channel a message now. Raises conflict."""

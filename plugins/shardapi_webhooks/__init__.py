@@ -28,6 +28,7 @@ from .shown import (
     WebhookWritten,
     delivery,
     parked,
+    retrying,
 )
 from .transitions import TYPES
 
@@ -50,6 +51,7 @@ EXAMPLE = {
     "lastGapAt": "",
     "disabledReason": "",
     "parked": 0,
+    "retrying": 0,
 }
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDAAECAwQFBgc="
 WebhookId = Annotated[
@@ -129,7 +131,7 @@ def remove(id: WebhookId, write: Write) -> WebhookRemoved:
     examples={"answer": {"webhook": EXAMPLE}},
 )
 def read_deliveries(id: WebhookId, query: DeliveriesQuery, shard: Shard) -> DeliveriesAnswer:
-    """The last attempts to deliver, and what is parked; never what a receiver answered."""
+    """The last attempts to deliver, what is parked and what is tried again; never what a receiver answered."""
     registry = Registry.current()
     registry.outbox.flush()
 
@@ -143,6 +145,9 @@ def read_deliveries(id: WebhookId, query: DeliveriesQuery, shard: Shard) -> Deli
             ],
             parked=[
                 parked(one, shard.events.id_of(one.number)) for one in registry.table.parked(id, query.limit)
+            ],
+            retrying=[
+                retrying(one, shard.events.id_of(one.number)) for one in registry.table.aside(id, query.limit)
             ],
         )
 

@@ -33,6 +33,8 @@ def _line(webhook: WebhookShown) -> str:
         parts.append(f"{webhook.failures} failures, last {webhook.last_status or webhook.last_error}")
     if webhook.parked:
         parts.append(f"{webhook.parked} parked")
+    if webhook.retrying:
+        parts.append(f"{webhook.retrying} tried again")
     return "  ".join(parts)
 
 

@@ -126,13 +126,16 @@ class Registry:
 
     def all(self) -> list[WebhookShown]:
         """Every webhook as it fares now."""
-        rows, parked = self.outbox.rows()
-        return [shown(row, parked.get(row.id, 0), self.outbox.state(row)) for row in rows]
+        rows, parked, aside = self.outbox.rows()
+        return [
+            shown(row, parked.get(row.id, 0), aside.get(row.id, 0), self.outbox.state(row)) for row in rows
+        ]
 
     def one(self, row: Row) -> WebhookShown:
         """One of them; runs inside a read or a write."""
         self.outbox.refresh(row)
-        return shown(row, self.table.count_parked().get(row.id, 0), self.outbox.state(row))
+        parked, aside = self.table.count_parked(), self.table.count_aside()
+        return shown(row, parked.get(row.id, 0), aside.get(row.id, 0), self.outbox.state(row))
 
     def test(self, id_: str) -> Result:
         """Send a webhook one event of the type webhook.test. Raises webhook_not_found, conflict."""

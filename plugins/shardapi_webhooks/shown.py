@@ -11,7 +11,8 @@ from shardapi.outbox.models import Attempt, Parked, Row
 class WebhookShown(msgspec.Struct, rename="camel"):
     """A webhook; its secret is never shown. `failures` are those since the last success, lastStatus 0 is no answer.
 
-    `state` is delivering, held (it does not answer: the next try is at nextAttemptAt) or disabled.
+    `state` is delivering, held (it does not answer: the next try is at nextAttemptAt) or disabled. `parked` events
+    wait for a replay; `retrying` ones, refused or replayed, are tried again by themselves, beside the others.
     """
 
     id: str
@@ -30,6 +31,7 @@ class WebhookShown(msgspec.Struct, rename="camel"):
     last_gap_at: str
     disabled_reason: str
     parked: int
+    retrying: int
 
 
 class DeliveryShown(msgspec.Struct, rename="camel"):
@@ -56,6 +58,18 @@ class ParkedShown(msgspec.Struct, rename="camel"):
     error: str
 
 
+class RetryingShown(msgspec.Struct, rename="camel"):
+    """An event that is kept aside and tried again at `nextAttemptAt`, or as soon as the webhook takes anything."""
+
+    id: str
+    type: str
+    at: str
+    next_attempt_at: str
+    tries: int
+    status: int
+    error: str
+
+
 class WebhooksAnswer(Answer, kw_only=True):
     """Every webhook, the oldest first, and every type of event there is."""
 
@@ -64,11 +78,15 @@ class WebhooksAnswer(Answer, kw_only=True):
 
 
 class DeliveriesAnswer(Answer, kw_only=True):
-    """The last attempts, the newest first, and what is parked, the oldest first; `webhook.parked` counts all of it."""
+    """The last attempts, the newest first, and what is parked and what is tried again, the oldest first.
+
+    `webhook.parked` and `webhook.retrying` count all of it.
+    """
 
     webhook: WebhookShown
     deliveries: list[DeliveryShown]
     parked: list[ParkedShown]
+    retrying: list[RetryingShown]
 
 
 class WebhookWritten(Written, kw_only=True):
@@ -118,7 +136,7 @@ class WebhookReplayed(WebhookWritten, kw_only=True):
     hint: str | UnsetType = UNSET
 
 
-def shown(row: Row, parked: int, state: str) -> WebhookShown:
+def shown(row: Row, parked: int, retrying: int, state: str) -> WebhookShown:
     """A webhook as it is answered."""
     return WebhookShown(
         id=row.id,
@@ -137,6 +155,7 @@ def shown(row: Row, parked: int, state: str) -> WebhookShown:
         last_gap_at=iso(row.gap_at),
         disabled_reason=row.disabled,
         parked=parked,
+        retrying=retrying,
     )
 
 
@@ -149,4 +168,11 @@ def parked(event: Parked, id_: str) -> ParkedShown:
     """A parked event as it is answered."""
     return ParkedShown(
         id_, event.type, iso(event.at), iso(event.parked_at), event.tries, event.status, event.error
+    )
+
+
+def retrying(event: Parked, id_: str) -> RetryingShown:
+    """An event that is tried again, as it is answered."""
+    return RetryingShown(
+        id_, event.type, iso(event.at), iso(event.due), event.tries, event.status, event.error
     )

@@ -21,13 +21,15 @@ class Figures:
     def collect(self) -> "Iterator[Metric]":
         """Called for each scrape."""
         box, name, what = self.box, self.name, self.box.kind.word
-        rows, parked = box.rows()
+        rows, parked, aside = box.rows()
         states = dict.fromkeys(STATES, 0)
         for row in rows:
             states[box.state(row)] += 1
         yield _gauges(name, f"Each {what}, by how it fares.", "state", states.items())
         parked_of = [(row.id, parked.get(row.id, 0)) for row in rows]
         yield _gauges(f"{name}_parked_events", f"Events that a {what} has not taken.", "id", parked_of)
+        aside_of = [(row.id, aside.get(row.id, 0)) for row in rows]
+        yield _gauges(f"{name}_retrying_events", f"Events that a {what} is sent out of turn.", "id", aside_of)
         behind = [(id_, sender.behind) for id_, sender in box.senders.items()]
         yield _gauges(f"{name}_waiting_events", f"Events before a {what}, at most.", "id", behind)
         attempts = [(one, box.counts.get(one, 0)) for one in OUTCOMES]

@@ -255,10 +255,17 @@ class Table:
 
     def count_parked(self) -> dict[str, int]:
         """How many events are parked, by endpoint; none where there are none."""
+        return self._count("due = 0")
+
+    def count_aside(self) -> dict[str, int]:
+        """How many events are kept aside and to be tried again, by endpoint; none where there are none."""
+        return self._count("due > 0")
+
+    def _count(self, which: str) -> dict[str, int]:
         return dict(
             rows(
                 "SELECT endpoint, count(*) FROM outbox_parked JOIN outbox_endpoint ON id = endpoint"
-                " WHERE outbox_endpoint.guild = ? AND outbox = ? AND due = 0 GROUP BY endpoint",
+                f" WHERE outbox_endpoint.guild = ? AND outbox = ? AND {which} GROUP BY endpoint",
                 (self.guild, self.outbox),
             )
         )

@@ -290,12 +290,14 @@ class Outbox:
 
     # -- for views and commands
 
-    def rows(self) -> tuple[list[Row], dict[str, int]]:
-        """Every endpoint as it is now, and how many events are parked, by id."""
-        rows, parked = self.log.store.read(lambda: (self.table.all(), self.table.count_parked()))
+    def rows(self) -> tuple[list[Row], dict[str, int], dict[str, int]]:
+        """Every endpoint as it is now, and how many events are parked, and how many tried again, by id."""
+        rows, parked, aside = self.log.store.read(
+            lambda: (self.table.all(), self.table.count_parked(), self.table.count_aside())
+        )
         for row in rows:
             self.refresh(row)
-        return rows, parked
+        return rows, parked, aside
 
     def refresh(self, row: Row) -> None:
         """Bring what the store has of an endpoint to what its sender knows."""

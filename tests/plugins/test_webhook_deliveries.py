@@ -7,7 +7,7 @@ from typing import Any
 
 import gevent
 import pytest
-from outboxes import LOOPBACK, QUICK, Desk, delivering, until, users
+from outboxes import IMPATIENT, LOOPBACK, QUICK, Desk, delivering, until, users
 from receivers import Delivery, Receiver
 
 from shardapi import ShardApp, clock
@@ -269,6 +269,7 @@ def test_a_receiver_that_is_broken_is_not_taken_for_an_event_that_breaks_it(desk
         until(lambda: desk.state(id)["state"] == "delivering")
         until(lambda: {"1", "2", "3"} <= set(users(receiver)[-4:]))
         gevent.sleep(0.05)
+    desk.settle()
     taken = [one for one in desk.deliveries(id)["deliveries"] if one["outcome"] == "delivered"]
     assert len(taken) + desk.state(id)["parked"] == 3
 
@@ -576,6 +577,42 @@ def test_a_replay_brings_back_what_was_parked_though_the_log_has_forgotten_it(de
         assert desk.state(id)["parked"] == 0
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+def test_what_is_tried_again_is_listed_and_counted_until_it_is_taken_or_parked(
+    desk: Desk, ordered: bool
+) -> None:
+    with Receiver(lambda delivery: 400) as receiver:
+        id = desk.hook(receiver.url, "user.*", ordered=ordered)
+        ids = desk.join(1, 2, 3)
+        until(lambda: desk.state(id)["parked"] == 3)
+        assert desk.state(id)["retrying"] == 0
+        desk.box.schedule = Schedule(waits=(600.0,))
+        desk.call("POST", f"/webhooks/{id}/replay")
+        until(lambda: [one["tries"] for one in desk.deliveries(id)["retrying"]] == [1] * 3)
+        listed = desk.deliveries(id)
+        assert (listed["parked"], listed["webhook"]["parked"], listed["webhook"]["retrying"]) == ([], 0, 3)
+        assert [one["id"] for one in listed["retrying"]] == ids
+        assert {one["status"] for one in listed["retrying"]} == {400}
+        assert all(clock.ms(one["nextAttemptAt"]) > clock.now() for one in listed["retrying"])
+        assert desk.state(id)["retrying"] == 3
+        figures = desk.client.get("/api/v1/metrics/prometheus").text
+        assert f'shardapi_webhooks_retrying_events{{id="{id}"}} 3.0' in figures
+
+
+def test_an_event_that_waits_for_no_order_is_listed_from_its_first_refusal(desk: Desk) -> None:
+    desk.box.schedule = Schedule(waits=(600.0,))
+    with Receiver(lambda delivery: 400) as receiver:
+        id = desk.hook(receiver.url, "user.*", ordered=False)
+        (first,) = desk.join(1)
+        (aside,) = until(lambda: desk.deliveries(id)["retrying"])
+        assert (aside["id"], aside["tries"], aside["type"]) == (first, 1, "user.joined")
+        receiver.answers = lambda delivery: 204
+        desk.box.schedule = IMPATIENT  # of which no wait is as long as that one
+        desk.box.senders[id].look_aside()
+        until(lambda: desk.state(id)["retrying"] == 0 and len(receiver.got) == 2)
+        assert desk.deliveries(id)["retrying"] == desk.deliveries(id)["parked"] == []
+
+
 # -- secrets, tests
 
 
@@ -592,8 +629,8 @@ def test_a_rotated_secret_and_the_one_before_sign_for_a_day(
     assert (third, rotated["changed"]) == ("plain words sign too", True)
     again = desk.call("POST", f"/webhooks/{id}/rotate", {"secret": third})
     assert (again["changed"], again["previousUntil"]) == (False, until_then)
-    until(lambda: id in desk.box.senders)
-    gevent.sleep(0.05)
+    last = desk.shard.store.read(desk.box.table.all)[0].secret
+    until(lambda: id in desk.box.senders and desk.box.senders[id].row.secret == last)
     desk.join(1)
     until(lambda: len(receiver.got) == 1)
     (one,) = receiver.got
@@ -662,7 +699,7 @@ def test_deliveries_go_on_where_they_were_without_the_last_second_of_the_store(
 def test_a_hold_goes_on_after_a_restart(make_app: MakeApp) -> None:
     with Receiver(lambda delivery: 503) as receiver:
         with delivering(make_app(**LOOPBACK)) as desk:
-            desk.box.schedule = Schedule()
+            desk.box.schedule = Schedule(waits=(600.0,))  # longer than the restart takes
             id = desk.hook(receiver.url, "user.*")
             desk.join(1)
             before = until(lambda: (now := desk.state(id))["state"] == "held" and now)
