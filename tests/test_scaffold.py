@@ -76,6 +76,15 @@ def test_a_new_file_runs_from_its_folder(make_app: Callable[..., ShardApp], tmp_
     assert answer["talking"] == 0 and not answer["loud"]
 
 
+def test_a_new_file_goes_elsewhere_while_the_folder_of_the_settings_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHARDAPI_PLUGINS__DIR", str(tmp_path / "gone"))
+    said = new("talking", tmp_path / "other", "--single-file")
+    assert said.exit_code == 0 and f'[plugins] dir = "{tmp_path}/other"' in said.stdout
+    assert "dir =" not in new("talking", tmp_path / "other" / ".." / "gone", "--single-file").stdout
+
+
 def test_two_new_packages_run_in_one_shard_and_are_described_apart(
     make_app: Callable[..., ShardApp], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

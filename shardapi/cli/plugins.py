@@ -96,7 +96,7 @@ def _tell_file(path: Path, settings: Config) -> None:
 
     click.echo(f"Wrote {path}")
     folder = settings.plugins.dir and Path(settings.plugins.dir).expanduser()
-    if not folder or not path.parent.samefile(folder):
+    if not folder or path.parent.resolve() != folder.resolve():
         click.echo(f'It runs where the settings say [plugins] dir = "{path.parent.absolute()}".')
     if settings.plugins.enabled is not None and not {path.stem, USUAL} & set(settings.plugins.enabled):
         click.echo(f"Add {path.stem} to [plugins] enabled.")
