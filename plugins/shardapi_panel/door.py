@@ -32,7 +32,13 @@ class Door:
     def make_link(self, who: str = OWNER) -> str:
         """A token that signs in once, within ten minutes."""
         token, now = secrets.token_urlsafe(32), clock.now()
-        row = {"digest": digest(token), "guild": self.shard.guild_id, "who": who, "expires_at": now + LINK_MS}
+        row = {
+            "digest": digest(token),
+            "guild": self.shard.guild_id,
+            "who": who,
+            "expires_at": now + LINK_MS,
+            "epoch": self.shard.events.epoch,
+        }
 
         def work() -> None:
             PanelLink.delete().where(PanelLink.expires_at <= now).execute()
@@ -44,7 +50,7 @@ class Door:
     def spend_link(self, token: str) -> str:
         """Use a link up; returns whose it is. Raises unauthorized. No number of wrong tries stands in its way."""
         mine = (PanelLink.digest == digest(token)) & (PanelLink.guild == self.shard.guild_id)
-        good = mine & (PanelLink.expires_at > clock.now())
+        good = mine & (PanelLink.expires_at > clock.now()) & (PanelLink.epoch == self.shard.events.epoch)
         if self.shard.store.read(lambda: PanelLink.select().where(good).first()) is None:
             raise _no_link()
 

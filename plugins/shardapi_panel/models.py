@@ -1,4 +1,4 @@
-"""The panel's tables."""
+"""The panel's tables; a session and a link are of one epoch of the store, so that a restore brings none back."""
 
 import peewee
 
@@ -17,6 +17,7 @@ class PanelSession(Model):
     last_used_at = peewee.IntegerField()
     address = peewee.TextField()
     agent = peewee.TextField()
+    epoch = peewee.TextField()
 
 
 class PanelLink(Model):
@@ -26,6 +27,7 @@ class PanelLink(Model):
     guild = peewee.TextField()
     who = peewee.TextField()
     expires_at = peewee.IntegerField()
+    epoch = peewee.TextField()
 
 
 class PanelPassword(Model):

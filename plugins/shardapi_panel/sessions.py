@@ -10,7 +10,7 @@ import msgspec
 
 from shardapi import Shard, clock
 
-from .models import PanelSession
+from .models import PanelLink, PanelSession
 from .settings import Settings
 
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
@@ -89,14 +89,14 @@ class Sessions:
         """A new session with a secret of its own, in the place of one that there is."""
         secret, now = secrets.token_urlsafe(32), clock.now()
         session = Session("ses_" + secrets.token_hex(8), who, way, now, now, address[:64], agent[:MOST_AGENT])
-        row = {**msgspec.structs.asdict(session), "guild": self.shard.guild_id, "digest": digest(secret)}
+        kept = {"guild": self.shard.guild_id, "digest": digest(secret), "epoch": self.shard.events.epoch}
         gone = [one.id for one in self.all()[MOST_SESSIONS - 1 :]]
         if instead is not None:
             gone.append(instead.id)
 
         def work() -> None:
             self._delete(gone)
-            PanelSession.insert(row).execute()
+            PanelSession.insert({**msgspec.structs.asdict(session), **kept}).execute()
 
         self.shard.writer.write(work)
         self._known[digest(secret)] = session
@@ -136,6 +136,10 @@ class Sessions:
         done: int = PanelSession.delete().where(mine & PanelSession.id.in_(ids)).execute() if ids else 0
         return done
 
+    def _clear(self) -> None:
+        for table in (PanelSession, PanelLink):
+            table.delete().where(table.epoch != self.shard.events.epoch).execute()
+
     def _forget(self, ids: list[str]) -> None:
         for hashed, session in list(self._known.items()):
             if session.id in ids:
@@ -144,7 +148,8 @@ class Sessions:
 
     def reload(self) -> None:
         """Read them again; the streams of those that are gone close."""
-        mine = PanelSession.select().where(PanelSession.guild == self.shard.guild_id)
+        now = PanelSession.epoch == self.shard.events.epoch
+        mine = PanelSession.select().where((PanelSession.guild == self.shard.guild_id) & now)
         fresh = self.shard.store.read(lambda: {bytes(row.digest): _session(row) for row in mine})
         before, self._known = self._known, fresh
         for hashed, session in before.items():
@@ -154,7 +159,8 @@ class Sessions:
                 fresh[hashed] = session
 
     def watch(self) -> None:
-        """End those whose time is over, for as long as it runs."""
+        """Delete what was before a restore, then end those whose time is over, for as long as it runs."""
+        self._try(self._clear)
         while True:
             gevent.sleep(LOOK_EVERY_SECONDS)
             over = [one.id for one in self._known.values() if self.ended(one)]

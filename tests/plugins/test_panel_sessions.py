@@ -7,19 +7,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import requests
-from panels import PAGE, Visitor, browser_of, cleared, opened
+from click.testing import CliRunner
+from panels import PAGE, SIGN_IN, Visitor, browser_of, cleared, opened
 
 from shardapi import ShardApp, clock
+from shardapi.cli import main
 from shardapi.testing import Server
 from shardapi_panel.guard import SESSIONS
+from shardapi_panel.models import PanelLink, PanelSession
 from shardapi_panel.sessions import Sessions
 
 HOUR = 3_600_000
+PASSWORD = "correct horse battery"
 DAY = 24 * HOUR
 
 
@@ -132,6 +137,29 @@ def test_sessions_survive_a_restart_and_are_of_one_guild(
         again = Visitor(start_app(data_dir=tmp_path, env={"SHARDAPI_GUILD__ID": guild}))
         again.client.set_cookie("shardapi_panel", kept, path="/panel")
         assert again.get("/panel/sessions").status_code == code
+
+
+def test_a_restore_brings_no_session_and_no_link_back(
+    start_app: Callable[..., ShardApp], tmp_path: Path
+) -> None:
+    file, where = str(tmp_path / "made.zip"), ("--data-dir", str(tmp_path / "data"))
+    app = start_app(data_dir=tmp_path / "data")
+    ann = Visitor(app).sign_in()
+    ann.door.set_password(PASSWORD)
+    link = ann.door.make_link()
+    assert CliRunner().invoke(main, ["backup", file, *where]).exit_code == 0
+    sessions_of(app).end_all()
+    app.shard.close()
+    assert CliRunner().invoke(main, ["restore", file, "--force", *where]).exit_code == 0
+    again = Visitor(start_app(data_dir=tmp_path / "data"))
+    again.client.set_cookie("shardapi_panel", ann.cookie, path="/panel")
+    assert again.get("/panel/sessions").status_code == 302
+    assert again.send(SIGN_IN, token=link).status_code == 401
+    assert again.send(SIGN_IN, password=PASSWORD).status_code == 303
+    shard = again.app.shard
+    shard.writer.write(sessions_of(again.app)._clear)
+    left = shard.store.read(lambda: (PanelSession.select().count(), PanelLink.select().count()))
+    assert left == (1, 0)
 
 
 def test_there_is_an_end_to_how_many_there_are(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
