@@ -274,11 +274,12 @@ class Follower:
 
 
 def _check(event: Event, kind: EventType | None) -> None:
-    """Raises ValueError for an event that no reader could make sense of; of a plugin's that is off none is known."""
+    """Raises ValueError for an event that no reader could make sense of."""
+    noted = isinstance(event.data, msgspec.Raw)  # before a crash, by a plugin that may be off now
     if kind is None:
-        if not (isinstance(event.type, str) and EVENT_NAME.fullmatch(event.type)):
-            raise ValueError(f"{event.type!r} is no type of event")
-    elif isinstance(event.data, msgspec.Struct) and not isinstance(event.data, kind.data):
+        if not (noted and isinstance(event.type, str) and EVENT_NAME.fullmatch(event.type)):
+            raise ValueError(f"{event.type!r} is no type of event that is declared")
+    elif not (noted or isinstance(event.data, kind.data)):
         raise ValueError(
             f"the data of {kind.name} is a {kind.data.__name__}, not a {type(event.data).__name__}"
         )

@@ -482,6 +482,16 @@ def test_a_view_that_raises_what_ends_a_request_is_a_problem_too(
     assert told(app) == [("guest", "view", f"guest.read failed: {error.__name__}")]
 
 
+def test_an_event_that_nobody_has_declared_is_a_failure_of_its_write(run: MakeApp) -> None:
+    for event in ('Event("guest.left", Slept(1))', 'Event("guest.slept", {"hours": 1})'):
+        tells = f"from shardapi import Event; shard.writer.write(lambda: 1, tell=lambda _: [{event}])"
+        app = run(guest=GUEST.replace("return Answer()", tells))
+        before = app.shard.events.newest
+        assert ask(app, "/api/v1/guest").status_code == 500
+        assert told(app) == [("guest", "view", "guest.read failed: ValueError")]
+        assert app.shard.events.newest == before
+
+
 class Mute(Exception):
     """An error that cannot even say what it is."""
 

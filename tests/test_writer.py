@@ -10,6 +10,7 @@ from typing import Any
 import gevent
 import peewee
 import pytest
+from msgspec import Raw
 
 from shardapi import ShardApp, writer
 from shardapi.commands import CreateNet, RemoveNet, RenameNet, SetOperation
@@ -405,6 +406,9 @@ def test_looking_abroad_beside_a_commit_does_not_bring_back_the_state_before_it(
         Event("bad.event\ndata: {}", OperationChanged(open=True)),
         Event(3, OperationChanged(open=True)),  # type: ignore[arg-type]
         Event("config.changed", OperationChanged(open=True)),
+        Event("bad.event", OperationChanged(open=True)),
+        Event("bad\nevent", Raw(b"{}")),
+        Event("operation.opened", {"open": True}),
         Event("user.joined", OperationChanged(open=True)),
     ],
 )
@@ -423,6 +427,12 @@ def test_a_reaction_to_a_commit_that_waits_for_another_is_told(app: ShardApp) ->
     writer, told = app.shard.writer, []
 
     def react(events: object) -> None:
+def test_an_event_that_was_noted_by_a_plugin_that_is_off_now_is_logged(app: ShardApp) -> None:
+    app.shard.writer.append([Event("gone.rung", Raw(b'{"rings":3}'))])
+    (logged,) = app.shard.events.page(0, 2**62)
+    assert logged.type == "gone.rung" and logged.envelope["data"] == {"rings": 3}
+
+
         with pytest.raises(RuntimeError, match="cannot wait for another"):
             writer.write(lambda: None)
         told.append(events)

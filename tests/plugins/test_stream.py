@@ -13,7 +13,7 @@ import requests
 
 from shardapi import clock
 from shardapi.app import ShardApp
-from shardapi.events import Event, OperationChanged
+from shardapi.events import Event, EventType, OperationChanged
 from shardapi.testing import Server
 
 OPENING = re.compile(rb": events of guild \d+\nretry: ([2-5]\d{3})\n")
@@ -153,6 +153,8 @@ def test_filters(shard: Server, read: Callable[..., Reader]) -> None:
 
 def test_filters_take_every_name_there_may_be(app: ShardApp, client: Any) -> None:
     """A plugin's type may have digits and hyphens, and the uid of a net from the archive capitals too."""
+    begun = EventType("drill-2.begun", OperationChanged, "A drill has begun.")
+    app.shard.events.types[begun.name] = begun
     entry = {"name": "Old", "uid": "net_Old-Guard"}
     assert client.post("/api/v1/archive", json=entry).status_code == 200
     with client.get("/api/v1/stream?types=drill-2.*,config.*&nets=net_Old-Guard", buffered=False) as answer:
