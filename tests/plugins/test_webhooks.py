@@ -36,7 +36,7 @@ def refused(desk: Desk, path: str, body: Any, method: str = "POST") -> dict[str,
 @pytest.mark.parametrize(
     ("body", "path"),
     [
-        ({}, ""),
+        ({}, "url"),
         ({"url": ""}, "url"),
         ({"url": 5}, "url"),
         ({"url": "example.com/hook"}, "url"),
