@@ -247,13 +247,13 @@ class Operator:
         """Send one message."""
         self.socket.send(json.dumps(message))
 
-    def receive(self, seconds: float = 5.0) -> dict[str, Any]:
+    def receive(self, seconds: float = 30.0) -> dict[str, Any]:
         """The next message. Raises TimeoutError, ConnectionClosed."""
         message: dict[str, Any] = json.loads(self.socket.recv(seconds))
         self.seen.append(message)
         return message
 
-    def expect(self, kind: str, seconds: float = 5.0, **members: Any) -> dict[str, Any]:
+    def expect(self, kind: str, seconds: float = 30.0, **members: Any) -> dict[str, Any]:
         """The next message of this type with these members; what comes before it is passed over."""
         deadline = time.monotonic() + seconds
         while True:

@@ -52,7 +52,7 @@ class Tail:
     def __init__(self, shard: Server, user: str) -> None:
         self.user = user
         headers = {"Authorization": f"Bearer {shard.key()}"}
-        self.answer = urlopen(Request(shard.url + "/api/v1/stream", headers=headers), timeout=5)
+        self.answer = urlopen(Request(shard.url + "/api/v1/stream", headers=headers), timeout=30)
         assert self.answer.readline().startswith(b":")
 
     def types(self, count: int) -> list[str]:
@@ -83,7 +83,7 @@ class Tail:
 
 def receive(socket: ClientConnection) -> dict[str, Any]:
     """The next message on a socket."""
-    message: dict[str, Any] = json.loads(socket.recv(5))
+    message: dict[str, Any] = json.loads(socket.recv(30))
     return message
 
 
@@ -92,7 +92,7 @@ def told_to_go(socket: ClientConnection) -> str:
     while (message := receive(socket))["type"] != "disconnect":
         pass
     with pytest.raises(ConnectionClosed) as end:
-        socket.recv(5)
+        socket.recv(30)
     assert end.value.rcvd is not None and end.value.rcvd.code == 4001
     text: str = message["reason"]
     return text

@@ -569,7 +569,7 @@ def test_no_input_is_answered_with_a_500(
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A running shard that waits a third of a second for a body."""
     plugins = tmp_path_factory.mktemp("plugins")
-    (plugins / "impatient.py").write_text("import shardapi.body\nshardapi.body.SECONDS = 0.3\n")
+    (plugins / "impatient.py").write_text("import shardapi.body\nshardapi.body.SECONDS = 2.0\n")
     server = Server(tmp_path_factory.mktemp("shard"), {"SHARDAPI_PLUGINS__DIR": str(plugins)})
     try:
         yield server.start()

@@ -55,7 +55,11 @@ def shardapi_tasks(app: ShardApp):
 def counted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A shard with a plugin that counts events in a table of its own."""
     folder = install(tmp_path_factory.mktemp("plugins"), "counter", COUNTER, {"0001_first": STEP})
-    env = {"PYTHONPATH": str(folder), "SHARDAPI_PLUGINS__ENABLED": "counter,nets,operation,gateway"}
+    env = {
+        "PYTHONPATH": str(folder),
+        "SHARDAPI_PLUGINS__ENABLED": "counter,nets,operation,gateway",
+        "SHARDAPI_LIMITS__DEFAULT": "1000000/minute",
+    }
     server = Server(tmp_path_factory.mktemp("shard"), env)
     try:
         yield server.start()

@@ -237,7 +237,7 @@ def test_a_reader_that_stops_is_closed_and_the_others_never_feel_it(house: Calla
     good.read(len(HEAD))
     for _ in range(100):
         events = shard.log.append(*["tick"] * 10, size=100)
-        assert good.read(len(blocks(events)), seconds=1) == blocks(events)
+        assert good.read(len(blocks(events)), seconds=30) == blocks(events)
     soon(lambda: len(shard.hub) == 1)
     assert shard.hub.closed == {"slow": 20}
     whole = HEAD + blocks(shard.log.events)
@@ -386,12 +386,17 @@ class Client(threading.Thread):
 
     def run(self) -> None:
         try:
-            while time.monotonic() < self.until:
-                self.read_until(min(self.until, time.monotonic() + self.random.uniform(0.05, 0.5)))
+            while self.goes_on():
+                self.read_until(time.monotonic() + self.random.uniform(0.05, 0.5))
                 self.cuts += 1
                 time.sleep(self.random.choice((0, 0, 0.1, 0.4)))
         except Exception as error:
             self.faults.append(repr(error))
+
+    def goes_on(self) -> bool:
+        """Whether it is not over yet, or too little has come of it, as on a busy machine."""
+        over = time.monotonic() - self.until
+        return over < 0 or (over < 30 and (self.cuts <= 3 or len(self.numbers) <= 50))
 
     def read_until(self, until: float) -> None:
         """One connection, cut off wherever it is."""
@@ -464,5 +469,5 @@ def test_a_worker_that_retires_closes_its_streams_without_a_word(tmp_path: Path)
         told = time.monotonic()
         served.process.send_signal(signal.SIGTERM)
         assert rest(sock).endswith(b"\n")
-        assert time.monotonic() - told < 2
+        assert time.monotonic() - told < 6  # the grace is 8
         assert served.process.wait(10) == 0

@@ -92,7 +92,7 @@ def test_twice_as_many_as_there_are_places_leave_others_theirs(served: Served) -
 
 
 def test_who_finds_only_busy_places_is_told(served: Served) -> None:
-    with connected(served, others(PLACES), WAITS % b"3") as busy:
+    with connected(served, others(PLACES), WAITS % b"8") as busy:
         for sock in busy:
             one(sock, UNDER_WAY)
         with connect(served, "127.0.2.1") as late:

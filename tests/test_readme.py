@@ -30,7 +30,7 @@ def block_with(words: str) -> str:
     return found
 
 
-def walk(shard: Server, script: str, seconds: float = 60) -> "subprocess.CompletedProcess[str]":
+def walk(shard: Server, script: str, seconds: float = 180) -> "subprocess.CompletedProcess[str]":
     """Type commands of the README into a shell, on the shard of the test instead of the default one."""
     folder = Path(sys.executable).parent
     script = (

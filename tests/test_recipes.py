@@ -303,12 +303,12 @@ def test_attendance_is_kept_without_polling_and_without_a_gap(
 
     operator(f"first-{language}", "Ann, „the“ Lead")()
     second, third = operator(f"second-{language}", "Ben"), operator(f"third-{language}", "Cleo")
-    recipe = kitchen.begin(*arguments, "3")
+    recipe = kitchen.begin(*arguments, "10")  # seconds, within which it has to begin and hear of the second
     kitchen.demo.wait(lambda: [f"first-{language}", "Ann, „the“ Lead", "present"] in rows())
     second().close()
     assert re.fullmatch(rf"\d+ entries in {re.escape(arguments[2])}\.", finished(recipe)[-1])
     third().close()
-    kitchen.run(*arguments, "1")
+    kitchen.run(*arguments, "5")
     ours = [row for row in rows() if row[0].endswith(f"-{language}")]
     assert ours == [
         [f"first-{language}", "Ann, „the“ Lead", "present"],

@@ -42,7 +42,7 @@ def server(start_shard: Callable[..., Server], settings: Path, tmp_path: Path) -
     """A shard that reads the file, and that is quick to find out that its worker hangs."""
     (tmp_path / "plugins").mkdir()
     env = {
-        "SHARDAPI_SERVER__WATCHDOG_SECONDS": "2",
+        "SHARDAPI_SERVER__WATCHDOG_SECONDS": "10",  # more than a busy machine keeps it from running
         "SHARDAPI_PLUGINS__DIR": str(tmp_path / "plugins"),
         "SHARDAPI_LIMITS__DEFAULT": "1000000/minute",
     }
@@ -97,7 +97,8 @@ def test_hup_with_settings_that_cannot_be_used_changes_nothing(
         hup(server)
         server.wait(lambda: server.worker_pid not in (0, worker), "another worker")
         crowd.goes_on()
-    assert len(server.log) == told + len(lines(server, "listens on")) + len(lines(server, "There is no key"))
+    others = ("listens on", "There is no key", "blocked the loop")  # the last on a busy machine
+    assert len(server.log) == told + sum(len(lines(server, words)) for words in others)
 
 
 def test_a_reload_that_hangs_keeps_nobody_from_ending_it(server: Server, tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_a_reload_that_hangs_keeps_nobody_from_ending_it(server: Server, tmp_pat
     server.wait(begun.exists, "the new worker to begin")
     assert server.get("/health").status_code == 200
     assert server.stop() == 0
-    assert lines(server, "reload refused")
+    server.wait(lambda: lines(server, "reload refused"), "its log to be read")
 
 
 def test_a_killed_worker_has_a_successor(server: Server) -> None:
@@ -122,7 +123,7 @@ def test_a_killed_worker_has_a_successor(server: Server) -> None:
 def test_a_worker_that_stands_still_is_ended_and_has_a_successor(server: Server) -> None:
     before = server.worker_pid
     os.kill(before, signal.SIGSTOP)
-    server.wait(lambda: server.worker_pid not in (0, before), "another worker", 30)
+    server.wait(lambda: server.worker_pid not in (0, before), "another worker", 60)
     server.wait(lambda: server.get("/ws", key="").status_code != 503, "it to serve operators")
     assert lines(server, "WORKER TIMEOUT")
 
@@ -164,7 +165,7 @@ class Manager:
             stderr=log,
         )
 
-    def hear(self, words: str, seconds: float = 20) -> None:
+    def hear(self, words: str, seconds: float = 60) -> None:
         """Listen until it says that."""
         self.notified.settimeout(seconds)
         while True:

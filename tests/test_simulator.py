@@ -320,7 +320,7 @@ def test_who_is_thrown_out_comes_back_only_where_that_is_wanted(
             assert shard.post("/clients/disconnect", {"userId": "viper"}).status_code == 200
 
     script = parse(
-        'steps = [{at = 0, join = "viper"}, {at = 1.5, talk = "viper", net = "Strike", seconds = 0.1}]' + CAST
+        'steps = [{at = 0, join = "viper"}, {at = 5, talk = "viper", net = "Strike", seconds = 0.1}]' + CAST
     )
     simulator = Simulator(shard.url, {"viper": token}, told=told, return_home=return_home)
     asyncio.run(simulator.run(script.plan()))

@@ -218,8 +218,8 @@ def test_a_plugin_that_never_comes_back_is_ended_and_a_new_worker_serves(
     before = blocked.worker_pid
     hang = threading.Thread(target=_hang, args=(blocked, how))
     hang.start()
-    blocked.wait(lambda: blocked.worker_pid not in (0, before), "another worker", 30)
-    blocked.wait(lambda: blocked.get("/ws", key="").status_code != 503, "it to serve operators", 30)
+    blocked.wait(lambda: blocked.worker_pid not in (0, before), "another worker", 90)
+    blocked.wait(lambda: blocked.get("/ws", key="").status_code != 503, "it to serve operators", 90)
     hang.join(40)
     figure(f"stalls.{how}.requests-that-hang", hang.is_alive(), "== 0")
     assert [one for one in logged(blocked) if one[0] == how and one[1] != "assignments.changed"] == [

@@ -4,7 +4,6 @@ import json
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -77,7 +76,7 @@ def sentences(lines: list[str]) -> list[str]:
 
 
 def test_events_are_told_with_names(tail: Tail) -> None:
-    said = sentences(tail())
+    said = [re.sub(r"\d+\.\d s", "0.0 s", one) for one in sentences(tail())]  # however long it took
     for sentence in (
         "operation.opened open=true, by test",
         "config.changed net.create Strike, version 2, by test",
@@ -209,7 +208,7 @@ def test_it_follows_with_and_without_a_server(tmp_path: Path) -> None:
             terminal.until(r"net.create After")
             server.stop()
             app_side_write(server)
-            terminal.until(r"ptt.stop +Zoe on Before, 2.5 s, timeout")
+            terminal.until(r"ptt.stop +Zoe on Before, 2.5 s, timeout\n")
             before = terminal.said
             assert terminal.end(signal.SIGINT) == -signal.SIGINT
             assert terminal.said == before
@@ -242,9 +241,7 @@ def test_it_ends_quietly_when_nobody_reads(evening: tuple[Server, dict[str, str]
         assert process.stdout is not None and process.stderr is not None
         assert process.stdout.readline()
         process.stdout.close()
-        began = time.monotonic()
-        assert process.wait(20) in (0, -signal.SIGPIPE)
-        assert time.monotonic() - began < 10
+        assert process.wait(60) in (0, -signal.SIGPIPE)
         assert process.stderr.read() == b""
 
 

@@ -167,22 +167,22 @@ def test_term_serves_what_is_asked_and_closes_what_is_idle(tmp_path: Path) -> No
         with served.connect() as idle, served.connect() as late, served.connect() as flight:
             ask(idle, "/echo")
             ask(late, "/echo")
-            flight.sendall(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
-            time.sleep(0.1)
+            flight.sendall(b"GET /waits?1 HTTP/1.1\r\nHost: x\r\n\r\n")
+            one(flight, b"waits\r\n")
             told = time.monotonic()
             served.process.send_signal(signal.SIGTERM)
-            time.sleep(0.2)
+            eventually(lambda: "retired" in served.said())  # it has been told
             assert ask(late, "/echo").headers["Connection"] == "close"
-            assert b"200 OK" in one(flight, b"slow")
+            assert b"over" in one(flight, b"0\r\n\r\n")
             assert idle.recv(1) == b""
             assert served.process.wait(10) == 0
             took = time.monotonic() - told
-    assert took < 6, "an idle connection held the end up until graceful_timeout"
+    assert took < 7.5, "an idle connection held the end up until graceful_timeout"
     assert served.said().count("retired") == 1
     assert "Traceback" not in served.said()
 
 
-def test_idle_connections_and_slow_heads_are_cut(tmp_path: Path) -> None:
+def test_idle_connections_and_slow_heads_are_cut(tmp_path: Path, size: str) -> None:
     with Served("worker_app:app", tmp_path / "log", "--keep-alive", "1") as served:
         with served.connect() as fresh, served.connect() as kept, served.connect() as slow:
             ask(kept, "/echo")
@@ -191,7 +191,7 @@ def test_idle_connections_and_slow_heads_are_cut(tmp_path: Path) -> None:
                 slow.sendall(bytes([byte]))
                 time.sleep(0.05)
             assert [rest(sock) for sock in (fresh, kept, slow)] == [b"", b"", b""]
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < {"ci": 8, "soak": 3}[size]
 
 
 def test_an_answer_that_is_read_byte_by_byte_is_given_up_quietly(tmp_path: Path) -> None:
@@ -208,9 +208,9 @@ def test_an_answer_that_is_read_byte_by_byte_is_given_up_quietly(tmp_path: Path)
 
 
 def test_a_loop_that_hangs_is_ended_and_its_client_told(tmp_path: Path) -> None:
-    with Served("worker_app:app", tmp_path / "log", "--timeout", "1") as served:
+    with Served("worker_app:app", tmp_path / "log", "--timeout", "4") as served:
         assert statuses(served.answer(b"GET /hangs HTTP/1.1\r\nHost: x\r\n\r\n" + GET)) == [500]
-        eventually(lambda: served.said().count("Booting worker") == 2)
+        eventually(lambda: served.said().count("Booting worker") >= 2)
         assert b"Worker" in served.answer(b"GET /hooks HTTP/1.0\r\n\r\n")
     assert "WORKER TIMEOUT" in served.said()
 

@@ -164,7 +164,7 @@ def test_two_processes_do_the_same_request_once(
     while not app.shard.running_writes:
         gevent.sleep(0.001)
     made = gevent.spawn(client_with(successor, key).post, NETS, json={"name": "Strike"}, headers=KEPT)
-    gevent.sleep(0.05)
+    made.join(timeout=10)  # the first one waits meanwhile
     release.set()
     answers = [first.get(timeout=10), made.get(timeout=10)]
     assert sorted(answer.status_code for answer in answers) == [200, 409]

@@ -102,7 +102,7 @@ class Mixed:
 
     def _read(self, chance: random.Random, session: requests.Session) -> None:
         """A stream for a while, from now on or from the last event that was seen, left politely or not."""
-        connection = http.client.HTTPConnection(urlsplit(self.server.url).netloc, timeout=5)
+        connection = http.client.HTTPConnection(urlsplit(self.server.url).netloc, timeout=20)
         filters = chance.choice(("", "?types=ptt.*", "?types=user.*,config.*"))
         connection.request("GET", f"/api/v1/stream{filters}", headers={"Authorization": f"Bearer {self.key}"})
         until = time.monotonic() + chance.uniform(0.1, LONGEST)

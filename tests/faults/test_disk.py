@@ -101,7 +101,7 @@ def test_full_disk_refuses_writes_and_nothing_else(start_shard: Callable[..., Se
         assert store.newest(server.data_dir) == newest
 
         disk.free()
-        made = server.wait(lambda: retried(server, AGAIN), "the store to take it", 3)
+        made = server.wait(lambda: retried(server, AGAIN), "the store to take it")
         server.wait(lambda: logged(server, "user.left"), "what was held to be logged")
         server.post("/operation", {"open": False})
         last = store.newest(server.data_dir)
@@ -198,7 +198,7 @@ def test_start_on_a_store_that_cannot_be_written_serves_and_recovers_without_a_r
     reader = Reader(server, server.key(), f"{epoch}-{newest}")
     try:
         (disk.free if trouble == "full" else disk.release)()
-        made = server.wait(lambda: retried(server, AGAIN), "the store to take it", 3)
+        made = server.wait(lambda: retried(server, AGAIN), "the store to take it")
         assert made["version"] == before[0]["version"] + 1
         server.wait(lambda: reader.of("ptt.stop"), "what was held to be logged")
         server.post("/operation", {"open": False})

@@ -93,6 +93,12 @@ def test_more_than_can_be_held_is_a_gap_after_which_everything_still_pairs_up(
                     for peer in crowd.joined:
                         crowd.send(peer, type="ptt.stop", netUid=nets[peer.user])
                     crowd.idle(0.5)
+                crowd.until(
+                    lambda: not any(one["transmitting"] for one in server.get("/roster").json()["operators"])
+                )
+                assert server.post(
+                    "/nets/rename", {"netId": 1, "name": "Fence"}
+                ).ok  # all before is logged now
                 there = {peer.user for peer in crowd.joined}
                 assert len(there) == PEOPLE - CHURN
                 assert there == set(roster(server))

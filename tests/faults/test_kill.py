@@ -34,6 +34,13 @@ def test_killed_under_writes_nothing_is_lost_doubled_or_untold(
     with Load(server) as load:
         for turn in range(KILLS[size]):
             time.sleep(chance.uniform(0.02, 0.5))  # into another moment of the load each time
+            written, connects = load.acknowledged, load.reader.connects
             (kill_worker if turn % 3 else kill_everything)(server)
+            server.wait(
+                lambda written=written, connects=connects: (
+                    load.acknowledged > written + 20 and load.reader.connects > connects
+                ),
+                "the bots and the reader to get on",
+            )
     figure("kill.stream-cuts", load.reader.connects - 1, f">= {KILLS[size]}")
     load.check("kill", figure, KILLS[size])

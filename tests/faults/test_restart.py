@@ -60,7 +60,7 @@ def test_crash_with_operators_is_closed_first_at_the_time_last_known_alive(serve
     ann.socket.close()
     bob.socket.close()
     alive, newest = alive_at(server), store.newest(server.data_dir)
-    assert alive <= began.at + ALIVE_EVERY_MS + 2000
+    assert alive <= began.at + ALIVE_EVERY_MS + 10_000
     store.change(server.data_dir, "UPDATE assignment SET until = ? WHERE until", alive)
 
     server.start()

@@ -8,7 +8,7 @@ import pytest
 from apps import API, client_of, client_with, problem, said
 from flask.testing import FlaskClient
 
-from shardapi import ShardApp
+from shardapi import ShardApp, clock
 
 
 def entries(app: ShardApp, client: FlaskClient, query: str = "") -> list[dict[str, Any]]:
@@ -80,7 +80,11 @@ def test_a_hundred_entries_are_shown_unless_told_otherwise(make_app: Callable[..
     assert len(entries(app, client)) == 100 and len(entries(app, client, "?limit=1000")) == 106
 
 
-def test_refused_and_keyless_tries_are_shown(app: ShardApp, client: FlaskClient) -> None:
+def test_refused_and_keyless_tries_are_shown(
+    app: ShardApp, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)  # a row is of one minute
     client_of(app, "read:status").get(f"{API}/roster")
     for _ in range(3):
         client_with(app, "scok_wrong").get(f"{API}/status")

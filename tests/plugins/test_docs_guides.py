@@ -67,7 +67,7 @@ def test_the_follower_goes_on_where_it_was(shard: Server, tmp_path: Path) -> Non
         shard.wait(lambda: streams(shard) == 1, "it to follow")
         shard.post("/operation", {"open": True})
         assert "operation.opened" in process.stdout.readline()
-        shard.wait(lambda: (tmp_path / "last-event").exists(), "the place to be kept")
+        shard.wait(lambda: (tmp_path / "last-event").read_text(), "the place to be kept")
     shard.wait(lambda: streams(shard) == 0)
     shard.post("/operation", {"open": False})
     with started(command, shard, cwd=tmp_path) as process:

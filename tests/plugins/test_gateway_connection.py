@@ -223,7 +223,7 @@ def test_only_pongs_count_as_life(pair: Open) -> None:
 
 
 def test_a_peer_that_answers_pings_stays(pair: Open) -> None:
-    echo, peer = pair(heartbeat=0.02)
+    echo, peer = pair(heartbeat=0.2)
     frames = peer.frames()
     for _ in range(6):
         assert next(frames) == "ping"
@@ -288,14 +288,11 @@ def test_an_allowance_comes_back_with_time(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_flood_leaves_the_loop_to_others(pair: Open) -> None:
     echo, peer = pair()
     flood = gevent.spawn(peer.send, frame(PONG) * 1_000_000)  # more than can be read in the time
-    turns = 0
-    with gevent.Timeout(1, False):
-        while True:
-            gevent.sleep(0.001)
-            turns += 1
+    for _ in range(51):
+        gevent.sleep(0.001)
+    assert not flood.ready()
     flood.kill()
     echo.abort("closed")
-    assert turns > 50
 
 
 def test_a_message_to_many_is_encoded_once(pair: Open) -> None:

@@ -25,14 +25,14 @@ def made(shard: Server, user: str) -> str:
 
 
 def test_a_revoked_operator_is_sent_home_and_kept_out(
-    shard: Server, join: Join, connect: Connect, user: str, tail: Tail
+    shard: Server, join: Join, connect: Connect, user: str, tail: Tail, size: str
 ) -> None:
     shown = token(user)
     joined, waiting, other = join("", shown=shown), connect(shown), join(user + "-other")
     answer = shard.command("operators", "revoke", user)
     began = time.monotonic()
     assert told_to_go(joined.socket) == told_to_go(waiting) == "revoked"
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < {"ci": 10, "soak": 1}[size]
     assert answer["userId"] == user and answer["revokedAt"].endswith("Z")
     assert tail.expect("user.left")["reason"] == "revoked"
     with pytest.raises(InvalidStatus) as refusal:

@@ -142,14 +142,16 @@ def test_the_log_tells_listeners_from_operators(
         one.close()
 
 
-def test_a_revoked_key_closes_its_sockets(shard: Server, join: Join, connect: Connect, user: str) -> None:
+def test_a_revoked_key_closes_its_sockets(
+    shard: Server, join: Join, connect: Connect, user: str, size: str
+) -> None:
     key = shard.command("keys", "create", "Short", "--service")
     tail, operator = Tail(shard, key["id"]), join(user)
     listener, waiting = join("", shown=key["secret"]), connect(key["secret"])
     shard.command("keys", "revoke", key["id"])
     began = time.monotonic()
     assert told_to_go(listener.socket) == told_to_go(waiting) == "revoked"
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < {"ci": 10, "soak": 1}[size]
     assert tail.expect("user.left")["reason"] == "revoked"
     tail.close()
     with pytest.raises(InvalidStatus) as refusal:
@@ -159,10 +161,11 @@ def test_a_revoked_key_closes_its_sockets(shard: Server, join: Join, connect: Co
     operator.expect("pong")
 
 
-def test_an_expired_key_closes_its_sockets(shard: Server, join: Join) -> None:
-    days = 1.5 / 86400
+def test_an_expired_key_closes_its_sockets(shard: Server, join: Join, size: str) -> None:
+    life, late = {"ci": (6.0, 20), "soak": (1.5, 1)}[size]  # the first beside other tests
+    days = life / 86400
     made = shard.command("keys", "create", "Short", "--service", "--expires-days", f"{days:.9f}")
-    ends = time.monotonic() + 1.5
+    ends = time.monotonic() + life
     listener = join("", shown=made["secret"])
     assert told_to_go(listener.socket) == "revoked"
-    assert time.monotonic() < ends + 1
+    assert time.monotonic() < ends + late

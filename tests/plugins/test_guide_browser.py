@@ -18,6 +18,7 @@ def shard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     env = {
         "SHARDAPI_PLUGINS__DIR": str(write(tmp_path_factory.mktemp("guide")) / "plugins"),
         "SHARDAPI_PLUGINS__ENABLED": ",".join(["*", *SINGLE]),
+        "SHARDAPI_LIMITS__DEFAULT": "1000000/minute",
     }
     server = Server(tmp_path_factory.mktemp("shard"), env)
     try:

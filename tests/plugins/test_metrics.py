@@ -72,7 +72,7 @@ def test_a_new_shard_has_seen_nothing(app: ShardApp, client: FlaskClient) -> Non
         "talkTime": {"totalMs": 0, "byUser": [], "byNet": []},
         "occupancy": {"intervalSeconds": 15, "samples": []},
     }
-    assert answer["uptimeSeconds"] in (0, 1, 2)
+    assert answer["uptimeSeconds"] in range(60)
 
 
 def test_the_scope_is_read_metrics(app: ShardApp) -> None:

@@ -107,7 +107,7 @@ def test_a_link_is_moved_out_of_the_address_before_anything_is_sent(shard: Serve
     token = link.partition("#")[2]
     page.goto(link)
     expect(page.get_by_text("It works once.")).to_be_visible()
-    assert page.url == f"{shard.url}/panel/sign-in"
+    expect(page).to_have_url(f"{shard.url}/panel/sign-in")
     page.keyboard.press("Enter")  # the button has the focus
     page.wait_for_url(lambda url: "sign-in" not in url)
     page.go_back()
@@ -120,7 +120,7 @@ def test_a_link_is_taken_by_a_page_to_sign_in_at_that_is_open_already(shard: Ser
     page.goto(f"{shard.url}/panel/sign-in")
     page.goto(shard.command("panel", "link")["url"])
     expect(page.get_by_text("It works once.")).to_be_visible()
-    assert page.url == f"{shard.url}/panel/sign-in"
+    expect(page).to_have_url(f"{shard.url}/panel/sign-in")
     page.keyboard.press("Enter")
     page.wait_for_url(lambda url: "sign-in" not in url)
 

@@ -128,6 +128,7 @@ def test_a_wrong_password_is_told_and_shown_nowhere(
     shard = start_shard(env={"SHARDAPI_PLUGINS__MQTT__PASSWORD_FILE": str(tmp_path / "password")})
     shard.wait(lambda: shard.get("/mqtt").json()["problem"] == "Refused", "the refusal")
     assert shard.get("/mqtt").json()["connected"] is False
+    shard.wait(lambda: any("Not authorized" in line for line in shard.log), "the log to tell it")
     shown = (
         "\n".join(shard.log) + str(shard.command("config", "check")) + str(shard.command("plugins", "list"))
     )

@@ -199,7 +199,9 @@ def test_head_answers_and_keeps_the_connection(shard: Server) -> None:
 
 
 def test_a_key_has_so_many_streams(start_shard: Callable[..., Server]) -> None:
-    server = start_shard(env={"SHARDAPI_PLUGINS__STREAM__PER_KEY": "2"})
+    server = start_shard(
+        env={"SHARDAPI_PLUGINS__STREAM__PER_KEY": "2", "SHARDAPI_LIMITS__DEFAULT": "1000000/minute"}
+    )
     readers = [Reader(server), Reader(server)]
     refused = server.get("/stream")
     assert (refused.status_code, refused.json()["code"]) == (429, "too_many_streams")
@@ -213,7 +215,7 @@ def test_a_key_has_so_many_streams(start_shard: Callable[..., Server]) -> None:
         reader.answer.close()
 
 
-def test_a_key_revoked_elsewhere_closes_its_streams(start_shard: Callable[..., Server]) -> None:
+def test_a_key_revoked_elsewhere_closes_its_streams(start_shard: Callable[..., Server], size: str) -> None:
     server = start_shard()
     made = server.command("keys", "create", "gone", "--scope", "read:events")
     reader, other = Reader(server, key=made["secret"]), Reader(server)
@@ -221,7 +223,7 @@ def test_a_key_revoked_elsewhere_closes_its_streams(start_shard: Callable[..., S
     subprocess.run(revoke, check=True, stdout=subprocess.DEVNULL, env=server.env)
     told = time.monotonic()
     assert reader.ended()
-    assert time.monotonic() - told < 1
+    assert time.monotonic() - told < {"ci": 10, "soak": 1}[size]
     assert OPENING.fullmatch(reader.read), "no farewell"
     server.net()
     assert other.events(1)
