@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from shardapi import clock, create_app, doctor, units
 from shardapi.cli import main
 from shardapi.config import Config, load
-from shardapi.doctor import Case, Finding, clocks, disk, files, machine, versions
+from shardapi.doctor import Case, Finding, backups, clocks, disk, files, machine, versions
 from shardapi.doctor import case as case_module
 from shardapi.folder import RESTORING
 from shardapi.units import Place
@@ -417,6 +417,18 @@ def test_what_a_restore_kept_aside_is_not_taken_for_a_new_shard(folder: Path) ->
     )
 
 
+def test_who_goes_back_is_told_to_stop_the_unit_and_its_socket(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder.rename(folder.with_name("shardapi-two"))
+    (folder / "shard.sqlite3").write_bytes(b"")
+    assert both(folder, "store")["do"].startswith("Restore the newest backup")
+    monkeypatch.setattr(backups, "STATE", folder.parent)
+    monkeypatch.setattr(machine, "BOOTED", folder.parent)
+    stop = "systemctl stop shardapi@two.socket shardapi@two.service"
+    assert both(folder, "store")["do"].startswith(f"Stop the shard ({stop}), then restore the newest backup")
+
+
 def test_the_newest_backup_is_not_named_where_several_shards_have_theirs(folder: Path) -> None:
     kept = backup_of(folder)
     kept.with_name("shard-2-20260101-000000.zip").touch()
@@ -591,10 +603,17 @@ def backup_of(folder: Path, into: Path | None = None) -> Path:
 
 
 @pytest.mark.parametrize(("days", "level"), [(0, "info"), (5, "warn")])
-def test_a_shard_without_a_backup_is_told_so(folder: Path, days: int, level: str) -> None:
+def test_a_shard_without_a_backup_is_told_so(
+    folder: Path, days: int, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     change(folder, "UPDATE guild SET created_at = ?", clock.now() - days * 86_400_000)
+    monkeypatch.setattr(machine, "BOOTED", folder)
     one = both(folder, "backups")
     assert one["level"] == level and "shardapi-backup.timer" in one["do"]
+    monkeypatch.setattr(machine, "BOOTED", folder / "nowhere")
+    one = both(folder, "backups")
+    assert "systemctl" not in one["do"]
+    assert f"backup --keep 14 --data-dir {folder} {folder.with_name('data-backups')};" in one["do"]
 
 
 def test_a_backup_that_is_old_is_told(folder: Path) -> None:
@@ -697,7 +716,10 @@ def test_a_unit_of_a_user_is_found(
     assert do in [one.do for one in examined(folder)["systemd"]]
 
 
-def test_backups_of_one_of_several_shards_are_made_by_its_own_timer(folder: Path) -> None:
+def test_backups_of_one_of_several_shards_are_made_by_its_own_timer(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "BOOTED", folder.parent)
     assert (
         "enable --now shardapi-backup@two.timer"
         in both(folder.rename(folder.with_name("shardapi-two")), "backups")["do"]

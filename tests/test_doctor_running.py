@@ -25,7 +25,7 @@ from faults import store
 from shardapi import probe
 from shardapi.cli import main
 from shardapi.config import load
-from shardapi.doctor import Case, Finding, ask, proxy, running
+from shardapi.doctor import Case, Finding, ask, machine, proxy, running
 from shardapi.process import Process
 from shardapi.testing import Server
 
@@ -147,10 +147,15 @@ def test_too_few_descriptors_are_told(shard: Server, most: int, level: str) -> N
 
 def test_a_server_of_another_version_is_told(shard: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "VERSION", "9.9.9")
-    assert ran(shard)["server"].level == "warn"
+    monkeypatch.setattr(machine, "BOOTED", Path("/nowhere"))
+    found = ran(shard)["server"]
+    assert (found.level, found.do) == ("warn", "Restart it.")
 
 
-def test_a_server_is_found_where_it_listens_whatever_the_settings_say(shard: Server) -> None:
+def test_a_server_is_found_where_it_listens_whatever_the_settings_say(
+    shard: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "BOOTED", tmp_path)
     found = ran(shard, SERVER__BIND="127.0.0.1:9")
     assert found["server"].level == "ok" and urlsplit(shard.url).netloc in found["server"].what
     assert found["server.bind"].level == "warn" and "shardapi.socket" in found["server.bind"].do
@@ -348,6 +353,12 @@ def test_a_proxy_that_is_wrong_is_told(
     with stand(location, more):
         found = through(shard, stream=name == "public.stream")
     assert found[name].level == level and words in found[name].what and found[name].do
+
+
+def test_a_proxy_is_to_point_to_where_the_server_listens(shard: Server, stand: Stand) -> None:
+    with stand("proxy_pass http://127.0.0.3:9;"):
+        found = through(shard, SERVER__BIND="127.0.0.1:25588")["public.reach"]
+    assert found.do.startswith(f"Point it to {urlsplit(shard.url).netloc}, ")
 
 
 def test_a_proxy_that_compresses_the_stream_is_told(shard: Server, stand: Stand) -> None:

@@ -124,6 +124,11 @@ def local(case: Case) -> tuple[str, Door]:
     return place, Door(f"http://{f'[{host}]' if ':' in host else host}:{port}", named)
 
 
+def onward(case: Case) -> str:
+    """Where a proxy on this machine reaches the server."""
+    return local(case)[1].url.removeprefix("http://")
+
+
 def why(problem: Exception) -> str:
     """What went wrong, for a person."""
     if isinstance(problem, socket.gaierror):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .. import clock
 from ..process import systemctl
-from ..remains import to_restore
+from ..remains import own_command, to_restore
 from ..units import STATE
 from .case import Case
 from .finding import Finding, Unable, error, info, ok, warn
@@ -15,6 +15,7 @@ from .machine import backup_of, booted, unit_of
 OLD_HOURS = 48
 CREATED = "SELECT created_at FROM guild WHERE id = ?"
 DO = "{0} enable --now {1}.timer makes one each night, {0} start {1} one now."
+BY_HAND = "Have this run each night, by cron for one: {0}; --backups DIR has them looked for elsewhere."
 ELSEWHERE = " Without our units: shardapi backup --keep 14 DIR; --backups DIR has them looked for there."
 
 
@@ -22,12 +23,11 @@ def look(case: Case) -> Iterator[Finding]:
     """The newest one: how old it is, and with `full` whether it is whole."""
     case.need_store()
     folder, found = _found(case)
-    control = systemctl(case.process is not None and case.process.of_a_user)
-    do = DO.format(control, backup_of(unit_of(case)))
+    do = _to_make_them(case, folder)
     if not found:
         made = case.rows(CREATED, (case.guild_id,))
         young = bool(made) and _hours(made[0][0]) < OLD_HOURS
-        yield (info if young else warn)("backups", f"there is no backup in {folder} yet", do + ELSEWHERE)
+        yield (info if young else warn)("backups", f"there is no backup in {folder} yet", do)
         return
     newest = found[-1]
     age = _hours(int(newest.stat().st_mtime * 1000))
@@ -54,6 +54,14 @@ def _found(case: Case) -> tuple[Path, list[Path]]:
             if folder not in others:
                 raise Unable(f"cannot read {folder}: {problem.strerror}") from None
     return first, []
+
+
+def _to_make_them(case: Case, folder: Path) -> str:
+    if not booted():
+        keep = own_command("backup", "--keep", "14", folder=case.folder, file=case.file, last=[str(folder)])
+        return BY_HAND.format(keep)
+    control = systemctl(case.process is not None and case.process.of_a_user)
+    return DO.format(control, backup_of(unit_of(case))) + ELSEWHERE
 
 
 def way_back(case: Case) -> str:

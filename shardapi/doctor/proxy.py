@@ -80,7 +80,7 @@ def _reached(case: Case, door: Door, reply: Reply) -> Iterator[Finding]:
 def _somebody_else(case: Case, door: Door, reply: Reply) -> Finding:
     server = reply.headers.get("server", "somebody")
     if reply.status in (502, 503, 504):
-        do = f"Point it to {case.settings.server.bind}, where the shard listens."
+        do = f"Point it to {ask.onward(case)}, where the shard listens."
         return error(
             "public.reach", f"the proxy ({server}) answers {reply.status}: it does not reach the shard", do
         )
@@ -90,10 +90,10 @@ def _somebody_else(case: Case, door: Door, reply: Reply) -> Finding:
     if b'"app":"shardapi"' in reply.body:
         what = f"{door.url} leads to another shard, or the proxy takes header fields away"
         return error(
-            "public.reach", what, f"Point the proxy to {case.settings.server.bind}; have it pass every field."
+            "public.reach", what, f"Point the proxy to {ask.onward(case)}; have it pass every field."
         )
     what = f"what answers under {door.url} is not this shard: {reply.status} of {server}"
-    return error("public.reach", what, f"Point the proxy to {case.settings.server.bind}, all paths.")
+    return error("public.reach", what, f"Point the proxy to {ask.onward(case)}, all paths.")
 
 
 def _clock(reply: Reply) -> Iterator[Finding]:

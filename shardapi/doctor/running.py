@@ -12,7 +12,7 @@ from ..shard import VERSION
 from . import ask
 from .case import Case
 from .finding import Finding, error, info, ok, warn
-from .machine import unit_of
+from .machine import booted, unit_of
 
 ENOUGH_FILES = 4096 + 1024  # requests at once, streams and sockets aside
 MOST_USED = 0.8
@@ -40,9 +40,7 @@ def look(case: Case) -> Iterator[Finding]:
         reply = door.probe(case.tokens)
     except (OSError, http.client.HTTPException) as problem:
         what = f"a server has {case.folder}, but does not answer on {bind}: {ask.why(problem)}"
-        yield error(
-            "server", what, "See its log (journalctl -u shardapi); was it started with another --bind?"
-        )
+        yield error("server", what, f"See its log{_journal(case)}; was it started with another --bind?")
         return
     if reply.seen is None:
         what = f"what answers on {bind} is not the server of {case.folder}, or has another signing secret"
@@ -50,7 +48,7 @@ def look(case: Case) -> Iterator[Finding]:
         return
     case.answers = True
     yield from _bind(case)
-    yield from _version(reply.seen.version, bind)
+    yield from _version(case, reply.seen.version, bind)
     yield _files(reply.seen.files, reply.seen.most_files)
     yield from _plugins(door)
 
@@ -63,8 +61,14 @@ def _bind(case: Case) -> Iterator[Finding]:
         return
     what = f"it listens on {' and '.join(places)}, though server.bind is {wanted}"
     unit = unit_of(case).removesuffix(".service")
-    do = f"Restart it; where systemd has opened the socket, change that: systemctl edit {unit}.socket"
+    do = "Restart it."
+    if booted():
+        do = f"Restart it; where systemd has opened the socket, change that: systemctl edit {unit}.socket"
     yield warn("server.bind", what, do)
+
+
+def _journal(case: Case) -> str:
+    return f" (journalctl -u {unit_of(case).removesuffix('.service')})" if booted() else ""
 
 
 def _same(place: str) -> tuple[str, int]:
@@ -89,12 +93,17 @@ def _taken(door: ask.Door) -> bool:
     return True
 
 
-def _version(running: str, bind: str) -> Iterator[Finding]:
+def _version(case: Case, running: str, bind: str) -> Iterator[Finding]:
     if running == VERSION:
         yield ok("server", f"shardapi {VERSION} answers on {bind}")
     else:
         what = f"shardapi {running} answers on {bind}, but {VERSION} is installed"
-        yield warn("server", what, "Restart it: systemctl restart shardapi")
+        do = (
+            f"Restart it: systemctl restart {unit_of(case).removesuffix('.service')}"
+            if booted()
+            else "Restart it."
+        )
+        yield warn("server", what, do)
 
 
 def _files(used: int, most: int) -> Finding:
