@@ -1,6 +1,7 @@
 """`shardapi panel`: links to sign in with, the password, and who is signed in."""
 
 import sys
+from unicodedata import category
 
 import click
 import flask
@@ -35,7 +36,7 @@ def link(shard: Shard, name: str, as_json: bool) -> None:
     Nothing is used up before its button is pressed, so a chat may look at it.
     """
     name = name.strip()
-    if not 1 <= len(name) <= 40 or not name.isprintable():
+    if not 1 <= len(name) <= 40 or any(category(one) in ("Cc", "Cs") for one in name):
         raise click.UsageError("WHO has 1 to 40 characters, none of them a control character")
     url = f"{shard.base_url}/panel/sign-in#{_door().make_link(name)}"
     if as_json:
@@ -101,5 +102,7 @@ def sessions(end_id: str | None, as_json: bool) -> None:
             ]
         )
         return
+    if not found:
+        click.echo("Nobody is signed in.")
     for one in found:
         click.echo(f"{one.id}  {clock.iso(one.last_used_at)}  {one.address:20}  {one.who}")

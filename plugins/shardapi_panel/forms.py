@@ -6,8 +6,11 @@ from typing import Any
 from wtforms import Form, IntegerField, RadioField, SelectMultipleField, StringField
 from wtforms.validators import InputRequired, NumberRange, Optional, ValidationError
 
+from shardapi.fields import CONTROLS
+
 MOST_NAME, MOST_DAYS, MOST_ROLES = 64, 3650, 250
 USER_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+CONTROL = re.compile(f"[{CONTROLS}]")
 SINGLE = "single"
 
 
@@ -16,8 +19,8 @@ def printable(form: Form, field: StringField) -> None:
     field.data = (field.data or "").strip()
     if not 1 <= len(field.data) <= MOST_NAME:
         raise ValidationError(f"Write 1 to {MOST_NAME} characters.")
-    if not field.data.isprintable():
-        raise ValidationError("It has a character that cannot be shown, such as a line break.")
+    if CONTROL.search(field.data):
+        raise ValidationError("It has a control character, such as a line break.")
 
 
 def user_id(form: Form, field: StringField) -> None:

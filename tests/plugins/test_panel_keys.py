@@ -152,12 +152,20 @@ def test_a_secret_is_nowhere_in_the_data_folder(ann: Visitor) -> None:
         assert [path.name for path in files if one.encode() in path.read_bytes()] == []
 
 
+def test_a_name_may_have_joiners_and_marks_of_direction(ann: Visitor) -> None:
+    name = "می\u200cخواهم \u200f👩\u200d🚀"
+    made = ann.post(NEW, name=name, kind="owner", bundle="bot")
+    assert made.status_code == 303 and name in [key.name for key in living(ann.app)]
+    token = ann.post("/panel/operator-tokens", user_id="7", name=name, days="1")
+    assert token.status_code == 303 and name in ann.get(token.headers["Location"]).text
+
+
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
         ({"name": ""}, "1 to 64 characters"),
         ({"name": "x" * 65}, "1 to 64 characters"),
-        ({"name": "a\u0007b"}, "cannot be shown"),
+        ({"name": "a\u0007b"}, "a control character"),
         ({"days": "0"}, "1 to 3650 days"),
         ({"days": "soon"}, "1 to 3650 days"),
         ({"bundle": "single", "scopes": []}, "at least one scope"),

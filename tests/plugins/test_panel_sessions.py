@@ -162,6 +162,19 @@ def test_a_restore_brings_no_session_and_no_link_back(
     assert left == (1, 0)
 
 
+def test_the_command_says_who_is_signed_in_or_that_nobody_is(visitor: Visitor) -> None:
+    where = ("--data-dir", str(visitor.app.shard.store.folder))
+
+    def run(*words: str) -> str:
+        return CliRunner().invoke(main, ["panel", *words, *where]).stdout
+
+    assert run("sessions") == "Nobody is signed in.\n" and run("sessions", "--json") == "[]\n"
+    name = "\u200fعلی\u200cرضا"
+    assert "/panel/sign-in#" in run("link", "--name", name) and run("link", "--name", "a\u0007b") == ""
+    visitor.sign_in(name)
+    assert run("sessions").endswith(f"  {name}\n")
+
+
 def test_there_is_an_end_to_how_many_there_are(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shardapi_panel.sessions.MOST_SESSIONS", 3)
     people = [Visitor(visitor.app).sign_in(name) for name in "abcd"]
