@@ -121,6 +121,23 @@ def test_a_backup_is_made_and_checked(shard: Server, tmp_path: Path) -> None:
     )
 
 
+def test_the_way_back_can_be_walked(shard: Server, tmp_path: Path) -> None:
+    shard.command("backup", str(tmp_path / "b.zip"))
+    (tmp_path / "shardapi.toml").touch()
+    line = next(line for line in block_with("restore --force").splitlines() if "restore" in line)
+    for said, here in (
+        ("/opt/shardapi/bin", ".venv/bin"),
+        ("/etc/shardapi", str(tmp_path)),
+        ("/var/lib/shardapi", str(tmp_path / "data")),
+        ("FILE", str(tmp_path / "b.zip")),
+    ):
+        assert said in line
+        line = line.replace(said, here)
+    done = walk(shard, f"{line}\n{line}")
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("data/replaced-*/shard.sqlite3"))) == 1
+
+
 def test_the_shown_settings_can_be_used(tmp_path: Path) -> None:
     (shown,) = [block for kind, block in BLOCKS if kind == "toml"]
     file = tmp_path / "shardapi.toml"
@@ -134,7 +151,7 @@ def test_the_shown_settings_can_be_used(tmp_path: Path) -> None:
 
 def for_real() -> list[list[str]]:
     """Each command of "run it for real", and of what follows, in words."""
-    script = block_with("install-systemd") + block_with("panel link --config")
+    script = block_with("install-systemd") + block_with("panel link --config") + block_with("restore --force")
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
     lines = [line for line in script.splitlines() if not line.startswith("NAME=")]
     return [shlex.split(command) for line in lines for command in line.split(" && ")]
