@@ -17,7 +17,7 @@ MOST = 100
 
 
 class Where(NamedTuple):
-    """The plugin, the place in it (start, view, subscriber, listener, task, guard, metrics, loop), what is wrong."""
+    """The plugin, what is wrong, and where: start, view, subscriber, listener, task, guard, metrics, loop, write."""
 
     plugin: str
     place: str

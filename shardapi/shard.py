@@ -86,6 +86,7 @@ class Shard:
         self.events.on_commit.append(self.hub.publish)
         self.keys.on_ended.append(lambda key: self.hub.close_key(key.id, "key ended"))
         self.writer.on_dropped.append(self._tell_gap)
+        self.writer.on_long = self.stalls.held
 
     def _contain_listeners(self) -> None:
         writer = self.writer

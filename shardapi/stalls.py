@@ -85,6 +85,15 @@ class Stalls:
             "%s has blocked the loop for %.0f s, so this worker ends and another begins", who, seconds
         )
 
+    def held(self, seconds: float) -> None:
+        """Tell that what the running greenlet had written held all other writes up for so long."""
+        who = culprit(sys._getframe(), self.modules)
+        if who.plugin:
+            what = f"{who.function} held all writes up"
+            self.problems.note(
+                who.plugin, "write", what, f"{what} for {seconds:.1f} s ({who.file}:{who.line})"
+            )
+
     # -- on the loop
 
     def _tick(self) -> None:

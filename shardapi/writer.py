@@ -32,6 +32,7 @@ log = logging.getLogger("shardapi.writer")
 HELD_EVENTS = 10_000
 RETRY_SECONDS = 0.5
 FOREIGN_POLL_SECONDS = 0.5
+LONG_SECONDS = 1.0  # for one job to hold all others up
 
 
 class Job:
@@ -39,6 +40,7 @@ class Job:
 
     error: Exception | None = None
     result: Any = None
+    seconds = 0.0  # that its part of the transaction took
     done: Waiter  # of the greenlet that waits until it is on disk
 
     def decide(self, draft: "Draft") -> None:
@@ -112,6 +114,7 @@ class Writer:
         self.on_foreign: Listeners[[]] = Listeners()
         self.on_dropped: Listeners[int] = Listeners()
         self.on_uncertain: Callable[[], None] = lambda: None
+        self.on_long: Callable[[float], None] = lambda seconds: None  # called where the job was asked for
         self.troubled = ""
         self.timings = Timings()
         self.dropped = 0
@@ -138,6 +141,8 @@ class Writer:
         job.done = Waiter()
         self._queue.append(job)
         job.done.get()
+        if job.seconds >= LONG_SECONDS:
+            self.on_long(job.seconds)
         if job.error is not None:
             raise job.error
         return job.result
@@ -264,7 +269,11 @@ class Writer:
             if draft.guild is not draft.before:
                 save_guild(draft.before, draft.guild)
             for job in jobs:
-                job.write(draft)
+                began = time.perf_counter()
+                try:
+                    job.write(draft)
+                finally:
+                    job.seconds = time.perf_counter() - began
             batch = Batch(self.log, self._last_number, draft.now)
             batch.add(draft.events)
             batch.save()

@@ -14,6 +14,7 @@ from panels import Visitor
 from strangers import GUEST, install
 
 import shardapi.tasks
+import shardapi.writer
 from shardapi import ShardApp, create_app
 from shardapi.config import Config, ConfigError, PluginSettings
 from shardapi.guards import Asked, Guard
@@ -490,6 +491,24 @@ def test_an_event_that_nobody_has_declared_is_a_failure_of_its_write(run: MakeAp
         assert ask(app, "/api/v1/guest").status_code == 500
         assert told(app) == [("guest", "view", "guest.read failed: ValueError")]
         assert app.shard.events.newest == before
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        "shard.writer.write(lambda: time.sleep(0.05))",
+        "shard.writer.write(lambda: (time.sleep(0.05), 1 / 0))",
+        "shard.central.submit([], record=lambda _: time.sleep(0.05))",
+    ],
+)
+def test_a_write_that_holds_all_others_up_is_told_with_its_plugin(
+    run: MakeApp, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, write: str
+) -> None:
+    app = run(guest=GUEST.replace("return Answer()", f"import time; {write}; return Answer()"))
+    monkeypatch.setattr(shardapi.writer, "LONG_SECONDS", 0.02)
+    ask(app, "/api/v1/guest")
+    assert ("guest", "write", "read held all writes up") in told(app)
+    assert "plugin guest: read held all writes up for " in caplog.text
 
 
 class Mute(Exception):

@@ -19,7 +19,7 @@ class TroubleCollector:
         """Called for each scrape."""
         errors = CounterMetricFamily(
             "shardapi_plugin_errors",
-            "Failures of plugins, by where: start, view, subscriber, listener, task, guard, metrics, loop.",
+            "Failures of plugins, by where: start, view, subscriber, listener, task, guard, metrics, loop, write.",
             labels=["plugin", "where"],
         )
         for (plugin, where), count in self.shard.problems.counts.items():
