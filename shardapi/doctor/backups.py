@@ -15,7 +15,7 @@ from .machine import backup_of, booted, unit_of
 OLD_HOURS = 48
 CREATED = "SELECT created_at FROM guild WHERE id = ?"
 DO = "{0} enable --now {1}.timer makes one each night, {0} start {1} one now."
-BY_HAND = "Have this run each night, by cron for one: {0}; --backups DIR has them looked for elsewhere."
+BY_HAND = "Have this run each night, by cron for one (--backups DIR has them looked for elsewhere): {0}"
 ELSEWHERE = " Without our units: shardapi backup --keep 14 DIR; --backups DIR has them looked for there."
 
 
@@ -64,10 +64,12 @@ def _to_make_them(case: Case, folder: Path) -> str:
     return DO.format(control, backup_of(unit_of(case))) + ELSEWHERE
 
 
-def way_back(case: Case) -> str:
+def way_back(case: Case, instead: str = "") -> str:
     """What to do to have the newest backup in the place of what is there, which is kept aside then. Raises Unable."""
     newest = _newest(case)
-    which = "the newest backup" if newest else f"the newest backup (look in {case.backups[0]} and elsewhere)"
+    look_in = "" if newest else f"look in {case.backups[0]} and elsewhere"
+    remarks = "; ".join(filter(None, (look_in, instead)))
+    which = f"the newest backup{f' ({remarks})' if remarks else ''}"
     stop = case.process.to_stop if case.process else _usual_stop(case)
     if stop or case.served:
         which = f"stop the shard{f' ({stop})' if stop else ''}, then restore {which}"

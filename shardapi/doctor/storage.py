@@ -48,14 +48,10 @@ def _lost(case: Case, left: list[str]) -> Finding:
     what = f"{case.path} is {'empty' if there else 'gone'}: the next start begins a new shard"
     more = f", though {', '.join(left)} {'is' if len(left) == 1 else 'are'} left of one" if left else ""
     if SECRET in left:
-        new = f" If a new shard is meant, remove {case.folder / SECRET}{' and the store' if there else ''}."
+        new = f"remove {case.folder / SECRET}{' and the store' if there else ''} instead"
     else:
-        new = (
-            " If a new shard is meant, start it."
-            if there
-            else " If a new shard is meant, take another folder."
-        )
-    return error("store", what + more, way_back(case) + new)
+        new = "take another folder" if left else "start it"
+    return error("store", what + more, way_back(case, f"if a new shard is meant, {new}"))
 
 
 def _damage(case: Case) -> list[str]:
