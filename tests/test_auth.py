@@ -10,7 +10,7 @@ from collections.abc import Callable
 import gevent
 import pytest
 from apps import API, client_of, client_with, problem, said
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shardapi import Key, ShardApp, clock
@@ -47,6 +47,7 @@ def test_a_secret_is_its_prefix_thirty_characters_and_their_checksum(kind: str, 
     assert len({mint_secret(kind) for _ in range(100)}) == 100
 
 
+@settings(deadline=None)
 @given(st.text(BASE62, min_size=30, max_size=30))
 def test_a_leaked_secret_is_told_by_anyones_crc_32(body: str) -> None:
     number, digits = zlib.crc32(body.encode()), ""
@@ -56,6 +57,7 @@ def test_a_leaked_secret_is_told_by_anyones_crc_32(body: str) -> None:
     assert well_formed(f"scok_{body}{digits:0>6}")
 
 
+@settings(deadline=None)
 @given(st.integers(5, 40), st.sampled_from(BASE62))
 def test_one_wrong_character_is_noticed_without_the_store(place: int, letter: str) -> None:
     secret = mint_secret("owner")

@@ -288,6 +288,7 @@ def test_its_log_has_paths_and_no_token(proxy: Proxy, shard: Server) -> None:
         pass
     paths = ("/nowhere", f"{API}/embed/status", "/ws")
     shard.wait(lambda: all(path in proxy.logs() for path in paths), "the log to have them")
+    shard.wait(lambda: proxy.logs().count("/ws") >= 2, "the log to have both sockets")
     logs = proxy.logs()
     assert SECRET not in logs and secret not in logs and shard.key() not in logs
     assert CALLER in logs

@@ -11,7 +11,7 @@ import pytest
 from apps import API, client_of, client_with, join, problem, said
 from click.testing import CliRunner
 from flask.testing import FlaskClient
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
@@ -259,6 +259,7 @@ def test_a_key_opens_nothing_here(app: ShardApp, key: str) -> None:
 # -- tokens that were never ours
 
 
+@settings(deadline=None)
 @given(place=st.integers(min_value=0), letter=st.characters(codec="utf-8"))
 def test_a_token_with_any_letter_changed_is_refused(lasting: ShardApp, place: int, letter: str) -> None:
     token = token_of(lasting)
@@ -270,6 +271,7 @@ def test_a_token_with_any_letter_changed_is_refused(lasting: ShardApp, place: in
         problem(status(lasting, changed), "public_token_invalid")
 
 
+@settings(deadline=None)
 @given(start=st.integers(0, 200), length=st.integers(0, 200), more=st.text(max_size=3))
 def test_a_token_cut_or_lengthened_anywhere_is_refused(
     lasting: ShardApp, start: int, length: int, more: str
@@ -280,6 +282,7 @@ def test_a_token_cut_or_lengthened_anywhere_is_refused(
         problem(status(lasting, changed), "public_token_invalid")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_other_text_is_refused(lasting: ShardApp, text: str) -> None:
     problem(status(lasting, text), "public_token_invalid")
