@@ -387,25 +387,26 @@ def test_what_is_remembered_is_bounded(app: ShardApp) -> None:
 
 def test_the_commands_show_and_rotate_it(tmp_path: Path) -> None:
     def run(*words: str) -> str:
-        done = CliRunner().invoke(main, ["public-token", *words, "--data-dir", str(tmp_path / "data")])
+        done = CliRunner().invoke(main, [*words, "--data-dir", str(tmp_path / "data")])
         assert done.exit_code == 0, done.output
         return done.stdout
 
-    shown = run("show")
+    run("keys", "create", "bot", "--all-scopes")
+    shown = run("public-token", "show")
     link = re.search(r"^widget   (\S+)$", shown, re.MULTILINE)
     assert link is not None and f'<iframe src="{link[1]}"' in shown and "expires  never" in shown
-    assert run("show") == shown
-    assert link[1] not in run("rotate")
-    assert set(json.loads(run("show", "--json"))) == {
+    assert run("public-token", "show") == shown
+    assert link[1] not in run("public-token", "rotate")
+    assert set(json.loads(run("public-token", "show", "--json"))) == {
         "token",
         "statusUrl",
         "widgetUrl",
         "expiresAt",
         "guildId",
     }
-    before = json.loads(run("show", "--json"))
-    after = json.loads(run("rotate", "--json"))
-    assert before["token"] != after["token"] == json.loads(run("show", "--json"))["token"]
+    before = json.loads(run("public-token", "show", "--json"))
+    after = json.loads(run("public-token", "rotate", "--json"))
+    assert before["token"] != after["token"] == json.loads(run("public-token", "show", "--json"))["token"]
 
 
 def test_the_api_rotates_it_once_and_a_dry_run_shows_no_new_one(app: ShardApp, client: FlaskClient) -> None:
