@@ -17,6 +17,9 @@ def show() -> Any:
     """The page."""
     shard = this_shard()
     found = inventory(shard)
+    for one in found:
+        if one["name"] == panel.name:
+            one["routes"] = _own()
     counts: dict[str, int] = {}
     for (plugin, _), count in shard.problems.counts.items():
         counts[plugin] = counts.get(plugin, 0) + count
@@ -30,3 +33,14 @@ def show() -> Any:
         chosen=shard.config.plugins.enabled is not None,
         many=MANY,
     )
+
+
+def _own() -> list[str]:
+    """What this panel opens itself, as routes of other plugins are told."""
+    rules = [
+        rule
+        for rule in flask.current_app.url_map.iter_rules()
+        if rule.endpoint.partition(".")[0] == panel.name and rule.endpoint != "panel.nothing"
+    ]
+    found = {(rule.rule, method) for rule in rules for method in rule.methods or ()}
+    return [f"{method} {rule}" for rule, method in sorted(found) if method not in ("HEAD", "OPTIONS")]

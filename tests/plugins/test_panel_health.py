@@ -287,6 +287,7 @@ def test_plugins_show_what_each_opens(make_app: MakeApp) -> None:
     text = plain(Visitor(make_app(PLUGINS__ENABLED="status,panel,webhooks")).sign_in().get("/panel/plugins"))
     assert re.search(r"status on .* Routes 1 GET /api/v1/status Scopes 1 read:status status, features", text)
     assert "webhook.disabled A webhook is sent nothing more until it is enabled." in text
+    assert re.search(r"panel on .* Routes \d+ GET /panel GET /panel/acars .* POST /panel/webhooks", text)
     assert "Commands 1 shardapi panel" in text and "all that came with shardapi" not in text
     assert re.search(r"Not running .* embed off shardapi \S+ public_token ", text)
 
