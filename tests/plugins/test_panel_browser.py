@@ -132,7 +132,9 @@ def test_everything_about_keys_works_without_a_script(shard: Server, opened: Ope
     page.fill("#token", link)
     page.click("#by-link button")
     page.wait_for_url(lambda url: "sign-in" not in url)
-    page.goto(f"{shard.url}/panel/keys")
+    for path, said in (("rules", 1), ("acars", 1), ("board", 1), ("health", 0), ("keys", 0)):
+        page.goto(f"{shard.url}/panel/{path}")
+        expect(page.locator("noscript > .notice")).to_have_count(said)
     page.click("text=New key")
     page.click("text=Make the key")  # empty: it says what is wrong
     expect(page.locator("#name-wrong")).to_be_visible()
