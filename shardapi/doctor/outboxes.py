@@ -40,7 +40,7 @@ def _endpoint(
         yield error(name, f"{who} is disabled ({disabled or last}): nothing is delivered to it", do)
     elif failures:
         began = f" since {clock.iso(since)}" if since else ""
-        what = f"{who} takes nothing{began}: {failures} failures, it last {last}"
+        what = f"{who} takes nothing{began}: {failures} failures, the last: {last}"
         yield warn(name, what, "See to the receiver; events wait for it, for five days.")
     if parked:
         do = f"See /api/v1/webhooks/{id_}/deliveries, then: shardapi webhooks replay {id_}" if own else (
