@@ -42,9 +42,7 @@ def has_data(folder: Path) -> bool:
     from .upgrades import CORE, had
 
     path = folder / STORE
-    if (
-        not path.exists() or not path.stat().st_size
-    ):  # which SQLite is not asked: it would remove a log beside it
+    if not path.exists() or not path.stat().st_size:  # SQLite is not asked: it would remove a log beside it
         return False
     try:
         with alone(path):

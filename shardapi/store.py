@@ -13,6 +13,7 @@ from gevent.threadpool import ThreadPool
 
 from .errors import STORE_UNAVAILABLE, STORE_UNCERTAIN, ApiError
 from .folder import STORE, holds, open_lock
+from .installed import quoted
 
 T = TypeVar("T")
 
@@ -191,7 +192,7 @@ def _unpack(answer: Any) -> Any:
 
 
 def _contained(error: BaseException) -> Exception:
-    contained = RuntimeError(f"raised in the store: {error!r}")
+    contained = RuntimeError(f"raised in the store: {quoted(error)}")
     contained.__cause__ = error
     return contained
 
