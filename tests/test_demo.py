@@ -84,7 +84,7 @@ def test_operators_come_talk_and_move(start: Start) -> None:
             if wanted <= seen:
                 break
             assert time.monotonic() - demo.began < 40, seen
-    demo.wait(lambda: 8 <= demo.get("/status").json()["connected"] <= 12, "as many as that")
+    demo.wait(lambda: 8 <= demo.get("/status").json()["connected"] <= 12)
 
 
 def test_what_is_printed_works(start: Start) -> None:
