@@ -38,6 +38,13 @@ class Rate:
         return cls(int(match[1]), int(match[2] or 1) * _SECONDS[match[3]])
 
 
+SHORTEST_SECRET = 32
+GUESSABLE = (
+    "the signing secret is short enough to be guessed, and whoever has it makes tokens:"
+    " take 48 random characters or more (openssl rand -base64 48)"
+)
+
+
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     pass
 
@@ -96,6 +103,11 @@ class Config(_Table, frozen=True):
     events: EventSettings = EventSettings()
     central: CentralSettings = CentralSettings()
     plugins: PluginSettings = PluginSettings()
+
+    @property
+    def guessable(self) -> bool:
+        """Whether a signing secret is short enough to be guessed, with which anybody makes tokens."""
+        return any(len(one) < SHORTEST_SECRET for one in self.signing_secret.split())
 
     @property
     def folder(self) -> Path:

@@ -79,6 +79,8 @@ def on_starting(server: Any) -> None:
     """Leave a refused start to its one line; have as many descriptors as may be had."""
     server.log.error_log.addFilter(_is_news)
     Master(server, _config, Notifier())
+    if _config.guessable:
+        server.log.warning(settings.GUESSABLE)
     allowed = raise_descriptors()
     if allowed < DESCRIPTORS:
         server.log.warning(

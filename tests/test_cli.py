@@ -360,6 +360,16 @@ def test_settings_come_from_the_named_file(tmp_path: Path) -> None:
     assert (tmp_path / "there" / "shard.sqlite3").exists()
 
 
+def test_a_secret_that_can_be_guessed_is_told(invoke: Invoke, start_shard: Callable[..., Server]) -> None:
+    env = {"SHARDAPI_SIGNING_SECRET": "hunter2"}
+    done = invoke("config", "check", env=env)
+    assert done.exit_code == 0 and "short enough to be guessed" in done.stderr
+    assert "guessed" not in invoke("config", "check", env={"SHARDAPI_SIGNING_SECRET": "x" * 48}).stderr
+    server = start_shard(env=env)
+    server.wait(lambda: [line for line in server.log if "guessed" in line], "the log to tell it")
+    assert "hunter2" not in done.output + "".join(server.log)
+
+
 def test_a_store_that_is_none_is_one_line(invoke: Invoke, data_dir: Path) -> None:
     data_dir.mkdir()
     (data_dir / "shard.sqlite3").write_text("not a database, but long enough to look at" * 20)

@@ -2,7 +2,7 @@
 
 import click
 
-from ..config import Config
+from ..config import GUESSABLE, Config
 from .options import as_json, assembled, foreseen, one_line, say, with_config
 
 
@@ -39,6 +39,8 @@ def check_config(settings: Config, quiet: bool, as_json: bool) -> None:
         problems = [str(error) for error in app.shard.problems.left_out]
     with one_line(foreseen):
         kept = {name: tables for name, tables in kept_tables(settings.folder).items() if name not in names}
+    if settings.guessable:
+        click.echo(f"Warning: {GUESSABLE}.", err=True)
     if quiet:
         return
     if as_json:

@@ -13,7 +13,6 @@ from ..config import ConfigError, ServerSettings, host_and_port
 from .case import Case
 from .finding import Finding, error, info, ok, warn
 
-SHORTEST_SECRET = 32
 WIDEST = {4: 8, 6: 16}  # bits of a network that could be one's own
 READ_BY_OTHERS = 0o004
 
@@ -84,8 +83,7 @@ def _loopback(host: str) -> bool:
 
 
 def _secret(case: Case) -> Iterator[Finding]:
-    secrets = case.settings.signing_secret.split()
-    if any(len(one) < SHORTEST_SECRET for one in secrets):
+    if case.settings.guessable:
         yield error(
             "settings.signing_secret",
             "it is short enough to be guessed, and whoever has it makes tokens",
