@@ -463,11 +463,12 @@ def test_random_cuts_and_resumes_lose_double_and_tear_nothing(
 
 
 def test_a_worker_that_retires_closes_its_streams_without_a_word(tmp_path: Path) -> None:
-    with Served("hub_app:app", tmp_path / "log") as served, served.connect() as sock:
+    grace = ("--graceful-timeout", "40")
+    with Served("hub_app:app", tmp_path / "log", *grace) as served, served.connect() as sock:
         sock.sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
         assert sock.recv(10) == b"HTTP/1.1 2"
         told = time.monotonic()
         served.process.send_signal(signal.SIGTERM)
         assert rest(sock).endswith(b"\n")
-        assert time.monotonic() - told < 6  # the grace is 8
-        assert served.process.wait(10) == 0
+        assert time.monotonic() - told < 30  # of 40
+        assert served.process.wait(60) == 0

@@ -163,7 +163,7 @@ def test_start_is_called_with_the_worker_and_retire_before_the_end(tmp_path: Pat
 
 
 def test_term_serves_what_is_asked_and_closes_what_is_idle(tmp_path: Path) -> None:
-    with Served("worker_app:app", tmp_path / "log") as served:
+    with Served("worker_app:app", tmp_path / "log", "--graceful-timeout", "40") as served:
         with served.connect() as idle, served.connect() as late, served.connect() as flight:
             ask(idle, "/echo")
             ask(late, "/echo")
@@ -175,9 +175,9 @@ def test_term_serves_what_is_asked_and_closes_what_is_idle(tmp_path: Path) -> No
             assert ask(late, "/echo").headers["Connection"] == "close"
             assert b"over" in one(flight, b"0\r\n\r\n")
             assert idle.recv(1) == b""
-            assert served.process.wait(10) == 0
+            assert served.process.wait(60) == 0
             took = time.monotonic() - told
-    assert took < 7.5, "an idle connection held the end up until graceful_timeout"
+    assert took < 30, "an idle connection held the end up until graceful_timeout"
     assert served.said().count("retired") == 1
     assert "Traceback" not in served.said()
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from guide import SINGLE, write
+from manual import streams
 from playwright.sync_api import Browser, expect
 from windows import signed_in, window
 
@@ -38,8 +39,10 @@ def test_a_lamp_is_lit_while_somebody_talks_and_its_button_closes_the_operation(
         page.goto(f"{shard.url}/panel/plugins/lamps/lamps")
         lamp = page.get_by_role("listitem").filter(has_text="Strike")
         expect(lamp).to_contain_text("is quiet")
+        shard.wait(lambda: streams(shard) == 1, "the page to listen")
         ann.send(type="ptt.start", netUid=uid)
         expect(lamp).to_contain_text("talks")
+        page.wait_for_load_state("load")  # only then its script heeds the button
         page.get_by_role("button", name="Close the operation").click()
         shard.wait(lambda: not shard.get("/status").json()["operationOpen"], "the operation to be closed")
         expect(lamp).to_contain_text("is quiet")
