@@ -3,6 +3,7 @@
 import errno
 import faulthandler
 import logging
+import math
 import os
 import signal
 import socket
@@ -150,9 +151,6 @@ class Worker(GeventWorker):  # type: ignore[misc]
         """TERM: answer what is asked within the last call, then close what is idle."""
         super().handle_exit(sig, frame)
         self.retire()
-        for turn in self.idle.values():
-            if not isinstance(turn, Reading):
-                turn.ends = min(turn.ends, time.monotonic() + LAST_CALL)
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
         """QUIT or INT: the application's farewell, then the end."""
@@ -171,7 +169,10 @@ class Worker(GeventWorker):  # type: ignore[misc]
         while True:  # one clock for all: a timer for each request costs more than the rest of its turn
             gevent.sleep(LATE)
             now = time.monotonic()
+            last = math.inf if self.alive else now + LAST_CALL  # said here: a turn may have begun as TERM came
             for greenlet, turn in self.idle.items():
+                if turn.ends > last and not isinstance(turn, Reading):
+                    turn.ends = last
                 if turn.ends <= now:
                     loop.run_callback(self._cut, greenlet, turn)
 
