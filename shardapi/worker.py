@@ -169,9 +169,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
         while True:  # one clock for all: a timer for each request costs more than the rest of its turn
             gevent.sleep(LATE)
             now = time.monotonic()
-            last = (
-                math.inf if self.alive else now + LAST_CALL
-            )  # said here: a turn may have begun as TERM came
+            # Here and not as TERM comes: a turn may have begun and not be among these then.
+            last = math.inf if self.alive else now + LAST_CALL
             for greenlet, turn in self.idle.items():
                 if turn.ends > last and not isinstance(turn, Reading):
                     turn.ends = last
