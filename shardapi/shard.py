@@ -163,8 +163,8 @@ class Shard:
         self.writer.on_uncertain = lambda: setattr(worker, "alive", False)
         vital(self.writer.watch())
         for task in (self.audit.run, self._expire_keys):
-            vital(gevent.spawn(task))
-        serving = gevent.spawn(self._serve, tasks, worker.serving)
+            vital(Greenlet.spawn(task))
+        serving = Greenlet.spawn(self._serve, tasks, worker.serving)
         vital(serving)
         self._tasks.append(serving)
 
@@ -180,7 +180,7 @@ class Shard:
         self.serving = True
         own = (self.central.run_timers, self.presence.keep_time, self._stay_alive, self._keep_house)
         for task in own:
-            self._tasks.append(gevent.spawn(task))
+            self._tasks.append(Greenlet.spawn(task))
             vital(self._tasks[-1])
         self._tasks += [Greenlet.spawn(task) for task in tasks]
         announce()

@@ -16,7 +16,7 @@ from .talk import Talk, percentile
 
 TALKERS, STALLED = 100, 100
 RATE = 300.0  # key-ups and key-downs a second, of all together
-WAVES = {"ci": 2, "soak": 12}
+WAVES = {"ci": 1, "soak": 12}
 MORE_WAVES = 4  # where other processes have disturbed those
 PEACE = 3.0
 TIMES = {"ci": 10.0, "soak": 2.0}  # the first beside other tests
