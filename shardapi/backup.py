@@ -29,12 +29,12 @@ import msgspec
 
 from . import clock, snapshot
 from .config import Config, ConfigError
-from .folder import STORE
+from .folder import SECRET, STORE
 from .snapshot import BackupError, Facts
 from .store import FAILURES
 
 FORMAT = 1
-MANIFEST, SECRET, SETTINGS = "backup.json", "signing.secret", "settings.toml"
+MANIFEST, SETTINGS = "backup.json", "settings.toml"
 CHUNK = 1 << 20
 DRAFT = ".shardapi-backup-"
 YOUNG_SECONDS = 60

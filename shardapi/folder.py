@@ -11,6 +11,7 @@ from .config import ConfigError
 
 LOCK, SETUP_LOCK = "serve.lock", "setup.lock"
 STORE = "shard.sqlite3"
+SECRET = "signing.secret"
 RESTORING = "restoring"  # there while the content of the folder is being replaced
 # A folder that cannot be written now may still be read, and recovers by itself.
 RECOVERS = (errno.ENOSPC, errno.EROFS)

@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from . import folder
-from .backup import SECRET, drafting, sync
+from .backup import drafting, sync
 from .config import Config
-from .folder import RESTORING, STORE
+from .folder import RESTORING, SECRET, STORE
 from .process import Process
 from .remains import kept_aside
 from .retention import free_name

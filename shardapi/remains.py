@@ -6,9 +6,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from .folder import RESTORING, STORE
+from .folder import RESTORING, SECRET, STORE
 
-SECRET = "signing.secret"
 LEFT = (SECRET, "replaced-*", "before-upgrade-*.zip")
 
 

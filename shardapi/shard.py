@@ -257,7 +257,7 @@ def signing_secrets(config: Config) -> list[str]:
     """The secrets that sign tokens, the newest first; made once in the data folder, one a line."""
     if config.signing_secret.strip():
         return config.signing_secret.split()
-    path = config.folder / "signing.secret"
+    path = config.folder / folder.SECRET
     create_private(path, secrets.token_urlsafe(48).encode() + b"\n")
     found = path.read_text("ascii").split()
     if not found:

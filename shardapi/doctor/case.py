@@ -12,9 +12,8 @@ from typing import Any
 import peewee
 
 from ..config import Config
-from ..folder import LOCK, STORE
+from ..folder import LOCK, SECRET, STORE
 from ..process import Process
-from ..remains import SECRET
 from ..tokens import Tokens
 from ..units import STATE
 from .finding import Nothing, Unable
@@ -73,9 +72,7 @@ class Case:
     def need_store(self) -> None:
         """Raises Unable where the store cannot be read, Nothing where there is none."""
         self.need_folder()
-        if (
-            not self.path.exists() or not self.path.stat().st_size
-        ):  # with one that is open SQLite removes its log
+        if not self.path.exists() or not self.path.stat().st_size:  # opening one would remove its log
             raise Nothing("there is no store yet")
 
     @cached_property

@@ -6,8 +6,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..folder import RESTORING
-from ..remains import SECRET, kept_aside
+from ..folder import RESTORING, SECRET
+from ..remains import kept_aside
 from ..units import STATE, SYSTEM_SETTINGS
 from .case import Case
 from .finding import Finding, error, info, ok, warn

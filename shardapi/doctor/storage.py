@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..config import ConfigError
+from ..folder import SECRET
 from ..installed import chosen
-from ..remains import SECRET, left_behind
+from ..remains import left_behind
 from ..upgrades import BEFORE, CORE, HISTORY, known_steps
 from .backups import way_back
 from .case import Case, library

@@ -10,9 +10,8 @@ from typing import Any
 
 import msgspec
 
-from ..backup import SECRET
 from ..config import Config
-from ..folder import STORE
+from ..folder import SECRET, STORE
 from ..journal import FIRST
 from ..models import load_guild
 from ..placing import begin_anew, place
